@@ -28,7 +28,7 @@ from gitcoord.features import FEATURES
 from gitcoord.node import ledger_pages
 from gitcoord.node.membership.api import Member, join
 from gitcoord.node.membership.init import InitRequest, init
-from gitcoord.store.git.git_store import make_bare_remote
+from gitcoord.store.git.local_repo import make_bare_remote
 from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 LEDGER = "refs/heads/gitcoord/ledger"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.store.git.git_store import make_bare_remote
+from gitcoord.store.git.local_repo import make_bare_remote
 from tests.waiting import WAIT_S
 
 TOP = Path(__file__).resolve().parents[1]

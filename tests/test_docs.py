@@ -26,7 +26,7 @@ from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.features import FEATURES
 from gitcoord.features.settings import Settings
 from gitcoord.node import config
-from gitcoord.store.git.git_store import LEAST_GIT
+from gitcoord.store.git.spawn import LEAST_GIT
 from scripts import commands_page
 from tests.cli.clones import copied
 from tests.github.fake import forge

@@ -50,12 +50,12 @@ def at(node: Node | None, repo: str | None) -> Forge:
     """Return the repository that `--repo` names, otherwise that of the remote here. Raise Refused."""
     from gitcoord.code.fetched import Source
     from gitcoord.github.api import urls
-    from gitcoord.store.git import git_store, repo_location
+    from gitcoord.store.git import local_repo, repo_location
 
     wanted = urls.repository_name(repo) if repo is not None else None
     common = node.home.path.parent if node is not None else repo_location.common_dir(Path.cwd())
     remote = node.config.remote if node is not None else "origin"
-    url = (git_store.remote_url(common, remote) or remote) if common is not None else ""
+    url = (local_repo.remote_url(common, remote) or remote) if common is not None else ""
     own = urls.repository_of(url, os.environ) if url else None
     if wanted is None and own is None:
         raise Refused("the remote here is not on GitHub: name a repository with --repo OWNER/NAME")

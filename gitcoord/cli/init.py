@@ -76,12 +76,12 @@ def command(
     from gitcoord.node.membership import agent_guide as guide
     from gitcoord.node.membership.init import InitRequest, init
     from gitcoord.node.operations.local_pages import write_baseline
-    from gitcoord.store.git import git_store
+    from gitcoord.store.git import spawn
 
     if (source or force) and not github_actions:
         raise click.UsageError("--source and --force go with --github-actions")
-    if git_store.git_version() < git_store.LEAST_GIT:
-        found, least = git_store.shown_version(git_store.git_version()), git_store.shown_version(git_store.LEAST_GIT)
+    if spawn.git_version() < spawn.LEAST_GIT:
+        found, least = spawn.shown_version(spawn.git_version()), spawn.shown_version(spawn.LEAST_GIT)
         raise Refused(f"{found} is too old: install {least} or later")
     if github_actions and source is None:
         source = _this_version()
@@ -147,19 +147,19 @@ def _on_github(path: Path, name: str, remote: str | None, public: bool, said: li
 def _ready(path: Path, remote: str | None) -> None:
     """Check the credentials for a remote on GitHub BEFORE anything is created with them."""
     from gitcoord.github.api import account
-    from gitcoord.store.git import git_store
+    from gitcoord.store.git import local_repo
 
     remote = remote or os.environ.get("GITCOORD_REMOTE") or "origin"
-    common = git_store.find_common_dir(path) if path.exists() else None
-    url = common and git_store.remote_url(common, remote)
+    common = local_repo.find_common_dir(path) if path.exists() else None
+    url = common and local_repo.remote_url(common, remote)
     account.ready(url or remote, say=tell)
 
 
 def _ask(path: Path, yes: bool) -> str:
-    from gitcoord.store.git import git_store
+    from gitcoord.store.git import local_repo
     from gitcoord.store.home.home import Home
 
-    common = git_store.find_common_dir(path) if path.exists() else None
+    common = local_repo.find_common_dir(path) if path.exists() else None
     if common is not None and Home(common / "gitcoord").exists:
         known = Home(common / "gitcoord").config().agent
         if known:

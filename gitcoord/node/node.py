@@ -335,11 +335,11 @@ def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> 
 
 def open_store(home: Home, config: Config, common: Path) -> Store:
     """Return the node's private object store, with the remote that the configuration names."""
-    from gitcoord.store.git import git_store
+    from gitcoord.store.git import git_store, local_repo
 
     sharing.check_trusted(common, home.store)
     git_store.GitStore.create(home.store)
-    url = git_store.remote_url(common, config.remote) or config.remote
+    url = local_repo.remote_url(common, config.remote) or config.remote
     return git_store.GitStore(
         home.store,
         url=url,

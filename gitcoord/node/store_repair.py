@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gitcoord.core.errors import Corrupt, GitcoordError
-from gitcoord.store.git import git_store, repo_health
+from gitcoord.store.git import git_store, local_repo, repo_health
 from gitcoord.store.home.home import Config, Home
 
 
@@ -31,7 +31,7 @@ def rebuild_store(home: Home, config: Config) -> Path:
     aside = home.path / "store.git.damaged"
     shutil.rmtree(fresh, ignore_errors=True)
     git_store.GitStore.create(fresh)
-    url = git_store.remote_url(home.path.parent, config.remote) or config.remote
+    url = local_repo.remote_url(home.path.parent, config.remote) or config.remote
     try:
         with closing(
             git_store.GitStore(

@@ -18,7 +18,7 @@ from typing import Any
 
 from gitcoord.cli.main import main
 from gitcoord.node.node import Node, open_node
-from gitcoord.store.git import git_store
+from gitcoord.store.git import local_repo
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -96,13 +96,13 @@ def process_environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def make_remote(path: Path) -> Path:
-    git_store.make_bare_remote(path)
+    local_repo.make_bare_remote(path)
     return path
 
 
 def make_clone(path: Path, remote: Path, agent: str, *options: str) -> Clone:
     """A clone whose agent is a member of the remote's fleet, which is founded where there is none."""
-    git_store.init_repository(path)
+    local_repo.init_repository(path)
     clone = Clone(path, remote, agent)
     clone("init", "--remote", str(remote), "--agent", agent, *options)
     return clone

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.store.git import git_store
+from gitcoord.store.git import local_repo
 from tests.cli.clones import Clone, Result, process_environment
 
 IDENTITY = {
@@ -200,6 +200,6 @@ def test_one_install_serves_all_work_trees(alice: Clone) -> None:
 
 def test_outside_of_a_repository_it_is_refused(tmp_path: Path, alice: Clone) -> None:
     assert "git rev-parse" in alice("-C", str(tmp_path), "hook", "install", code=2).err
-    git_store.init_repository(tmp_path / "stranger")
+    local_repo.init_repository(tmp_path / "stranger")
     write(tmp_path / "stranger", "a.txt")
     assert "gitcoord init" in alice("-C", str(tmp_path / "stranger"), "hook", "pre-commit").err

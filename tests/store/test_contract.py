@@ -14,7 +14,8 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Unreachable
 from gitcoord.core.ports import Objects, Oid, PushOutcome, Remote, TreeEntry, Update
-from gitcoord.store.git.git_store import GitStore, make_bare_remote
+from gitcoord.store.git.git_store import GitStore
+from gitcoord.store.git.local_repo import make_bare_remote
 from gitcoord.store.git.refs import loose_path
 from gitcoord.store.memory import MemoryServer, MemoryStore
 from tests.http_remote import HttpRemote

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gitcoord.node.node import Node, open_node
-from gitcoord.store.git.git_store import make_bare_remote
+from gitcoord.store.git.local_repo import make_bare_remote
 from tests.cli.clones import gitcoord
 from tests.waiting import WAIT_S, wait_until
 

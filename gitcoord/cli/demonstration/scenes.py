@@ -38,7 +38,7 @@ if event["type"] == "question":
 
 def join(play: Play) -> None:
     """Make a fleet of clones of one remote."""
-    from gitcoord.store.git.git_store import make_bare_remote
+    from gitcoord.store.git.local_repo import make_bare_remote
 
     stage, cast = play.stage, play.cast
     stage.title(

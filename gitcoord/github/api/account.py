@@ -152,9 +152,9 @@ def lend_here(url: str, *, say: Say) -> None:
 
 def lend_beside(path: Path) -> None:
     """Lend a token to the doctor, which reports by itself what is wrong with credentials."""
-    from gitcoord.store.git import git_store, repo_health
+    from gitcoord.store.git import local_repo, repo_health
 
-    common = git_store.find_common_dir(path)
+    common = local_repo.find_common_dir(path)
     url = repo_health.default_remote(common) if common is not None else None
     if url is not None:
         with contextlib.suppress(GitcoordError):
@@ -167,6 +167,6 @@ def repository(node: Node) -> str | None:
 
 
 def remote_url(node: Node) -> str:
-    from gitcoord.store.git import git_store
+    from gitcoord.store.git import local_repo
 
-    return git_store.remote_url(node.home.path.parent, node.config.remote) or node.config.remote
+    return local_repo.remote_url(node.home.path.parent, node.config.remote) or node.config.remote

@@ -15,7 +15,7 @@ from gitcoord.github.api.models import RepositoryFacts
 from gitcoord.github.api.retry import AlreadyDone, NotFound, Unprocessable
 from gitcoord.github.checkup import checked
 from gitcoord.node.membership.clone import common_dir
-from gitcoord.store.git import git_store, repo_health
+from gitcoord.store.git import local_repo, repo_health
 
 REMOTE = "origin"
 
@@ -27,7 +27,7 @@ def connect(path: Path, name: str, *, public: bool, messages: list[str]) -> str:
     """
     name = urls.repository_name(name)
     common = common_dir(path, messages)
-    url = git_store.remote_url(common, REMOTE)
+    url = local_repo.remote_url(common, REMOTE)
     if url is not None and urls.repository_of(url, os.environ) != name:
         raise Refused(
             f"this clone has a remote {REMOTE} already, and it is not {name}: give it another name "

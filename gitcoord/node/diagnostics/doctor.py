@@ -11,7 +11,7 @@ from pathlib import Path
 from gitcoord.node.diagnostics import fleet_checks, host_checks, local_checks, remote_checks
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, performed
 from gitcoord.node.store_repair import rebuild_store
-from gitcoord.store.git import git_store, repo_health, repo_location
+from gitcoord.store.git import repo_health, repo_location, spawn
 
 __all__ = ["FAIL", "OK", "WARN", "DoctorFinding", "examine", "exit_code", "rebuild_store"]
 
@@ -39,15 +39,15 @@ def exit_code(findings: list[DoctorFinding]) -> int:
 
 
 def _git(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    fix = f"install {git_store.shown_version(git_store.LEAST_GIT)} or later"
+    fix = f"install {spawn.shown_version(spawn.LEAST_GIT)} or later"
     if repo_health.git_path() is None:
         yield DoctorFinding("git", FAIL, "git is not installed, or not on PATH", fix)
         return
-    version = git_store.git_version()
-    if version < git_store.LEAST_GIT:
-        yield DoctorFinding("git", FAIL, f"{git_store.shown_version(version)} is too old", fix)
+    version = spawn.git_version()
+    if version < spawn.LEAST_GIT:
+        yield DoctorFinding("git", FAIL, f"{spawn.shown_version(version)} is too old", fix)
     else:
-        yield DoctorFinding("git", OK, git_store.shown_version(version))
+        yield DoctorFinding("git", OK, spawn.shown_version(version))
 
 
 def _python(ctx: DoctorContext) -> Iterator[DoctorFinding]:

@@ -13,7 +13,7 @@ from gitcoord.core.errors import BadCredentials, GitcoordError
 from gitcoord.core.ports import Oid
 from gitcoord.node import config as preferences
 from gitcoord.store.files import describe
-from gitcoord.store.git import git_store, repo_health
+from gitcoord.store.git import local_repo, repo_health
 from gitcoord.store.git.repo_health import Probe
 from gitcoord.store.home.home import Config, Home
 
@@ -62,7 +62,7 @@ class DoctorContext:
 
     def look_around(self) -> Iterator[DoctorFinding]:
         """Find the clone and the fleet."""
-        self.common = git_store.find_common_dir(self.path)
+        self.common = local_repo.find_common_dir(self.path)
         if self.common is None:
             yield DoctorFinding(
                 "fleet", WARN, f"{self.path} is in no git repository", "run `gitcoord init` to begin here"
@@ -77,7 +77,7 @@ class DoctorContext:
             return
         self.home = home
         self.config = preferences.overlaid(home.config(), os.environ)
-        self.url = git_store.remote_url(self.common, self.config.remote) or self.config.remote
+        self.url = local_repo.remote_url(self.common, self.config.remote) or self.config.remote
         yield DoctorFinding("fleet", OK, f"fleet {self.config.fleet_id}, node {home.queue.node}")
 
 

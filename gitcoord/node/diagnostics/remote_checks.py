@@ -9,7 +9,7 @@ from gitcoord.core.errors import Denied, Unreachable
 from gitcoord.core.ledger.trees import readable
 from gitcoord.core.names import NODE
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding
-from gitcoord.store.git import git_store, repo_health
+from gitcoord.store.git import local_repo, repo_health
 from gitcoord.store.git.backoff import Backoff
 
 LEFT_SHOWN = 5  # refs named in one finding
@@ -75,9 +75,9 @@ def _packing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     folder = repo_health.local_folder(ctx.url or "")
     if folder is None:
         return
-    lacking = [key for key, value in git_store.REMOTE.items() if repo_health.setting(folder, key) != value]
+    lacking = [key for key, value in local_repo.REMOTE.items() if repo_health.setting(folder, key) != value]
     if lacking and ctx.fix:
-        failed = [words for key in lacking if (words := repo_health.set_setting(folder, key, git_store.REMOTE[key]))]
+        failed = [words for key in lacking if (words := repo_health.set_setting(folder, key, local_repo.REMOTE[key]))]
         if failed:
             yield DoctorFinding(
                 "packing",

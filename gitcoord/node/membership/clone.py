@@ -11,7 +11,7 @@ import tenacity
 
 from gitcoord.core.errors import Lost, Paused
 from gitcoord.store.files import pausing
-from gitcoord.store.git import git_store
+from gitcoord.store.git import local_repo
 from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
 
@@ -32,11 +32,11 @@ def common_dir(path: Path, messages: list[str]) -> Path:
 
 
 def _common_dir(path: Path, messages: list[str]) -> Path:
-    common = git_store.find_common_dir(path)
+    common = local_repo.find_common_dir(path)
     if common is None:
-        git_store.init_repository(path)
+        local_repo.init_repository(path)
         messages.append(f"made {path} a git repository")
-        common = git_store.find_common_dir(path)
+        common = local_repo.find_common_dir(path)
     if common is None:
         raise Paused(f"{path} is still no git repository after `git init`: see what `git -C {path} status` says")
     return common
@@ -47,7 +47,7 @@ def alone(home: Home) -> Iterator[None]:
     """Hold the clone's lock: of two `init` that made its home at once, each would have thrown away the other's."""
     sharing.check_trusted(home.path.parent, home.store)
     with pausing(home.path):
-        sharing.make_home(home.path, git_store.shared_repository(home.path.parent))
+        sharing.make_home(home.path, local_repo.shared_repository(home.path.parent))
         lock = filelock.FileLock(sharing.touch(home.path / "init.lock"))
     try:
         with lock.acquire(timeout=INIT_WAIT_S):

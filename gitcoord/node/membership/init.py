@@ -36,7 +36,7 @@ from gitcoord.node.membership.clone import alone, common_dir
 from gitcoord.node.membership.ledger_card import Card, card_of, chain_of
 from gitcoord.node.node import Node, Store, open_store
 from gitcoord.store.files import write_durably
-from gitcoord.store.git import git_store
+from gitcoord.store.git import local_repo
 from gitcoord.store.git.url import is_local, without_secret
 from gitcoord.store.home import node_key, sharing
 from gitcoord.store.home.home import Config, Home
@@ -150,25 +150,25 @@ def _with_member(result: InitResult, request: InitRequest) -> InitResult:
 
 def absolute_remote(common: Path, remote: str | None) -> str | None:
     """Return a path as absolute: the next command may be started in another folder."""
-    if remote and is_local(remote) and git_store.remote_url(common, remote) is None:
+    if remote and is_local(remote) and local_repo.remote_url(common, remote) is None:
         return str(Path(remote).resolve())
     return remote
 
 
 def _default_remote(common: Path, messages: list[str]) -> str:
-    if git_store.remote_url(common, "origin") is not None:
+    if local_repo.remote_url(common, "origin") is not None:
         return "origin"
     embedded = common / "gitcoord-remote.git"
     if not (embedded / "HEAD").exists():
-        sharing.make_home(embedded, git_store.shared_repository(common))
-        git_store.make_bare_remote(embedded, granted=sharing.mode_in(embedded))
+        sharing.make_home(embedded, local_repo.shared_repository(common))
+        local_repo.make_bare_remote(embedded, granted=sharing.mode_in(embedded))
     messages.append(f"no remote: made one at {embedded}")
     return str(embedded)
 
 
 def profile_for(common: Path, remote: str) -> str:
     """Return timings by the remote's host, until the card names others."""
-    url = git_store.remote_url(common, remote) or remote
+    url = local_repo.remote_url(common, remote) or remote
     host = url.split("://", 1)[-1].split("@", 1)[-1].split("/", 1)[0].split(":", 1)[0].lower()
     if "://" not in url and not ("@" in url and ":" in url):
         return "local"

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
-import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from gitcoord.core.errors import Corrupt, GitcoordError, Paused
+from gitcoord.core.errors import Corrupt
 from gitcoord.core.ports import CommitInfo, Fetched, Oid, Pushed, PushOutcome, TreeEntry, Update
-from gitcoord.store import files, program
-from gitcoord.store.git import credentials, git_output, maintenance, repo_location
+from gitcoord.store import files
+from gitcoord.store.git import credentials, maintenance
 from gitcoord.store.git import refs as git_refs
-from gitcoord.store.git import url as git_url
+from gitcoord.store.git.local_repo import init_bare
 from gitcoord.store.git.loose_objects import LooseObjects
 from gitcoord.store.git.mirror import Mirror
 from gitcoord.store.git.objects import OID, decode_commit, decode_tree, encode_commit, encode_tree
-from gitcoord.store.git.process import Bounds, GitResult, finish
 from gitcoord.store.git.reader import Reader
+from gitcoord.store.git.spawn import LOCAL_S, spawn
 from gitcoord.store.git.transport import MIRROR, PRIVATE, Transport
 from gitcoord.store.home import locks, sharing
 
-LEAST_GIT = (2, 38)  # the first with `merge-tree --write-tree`; README and scripts/env.sh say so too
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
 NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms for a commit in process, 3 ms for a process
@@ -32,19 +28,6 @@ FAR_COMMITS = 1000  # after so many, git walks: 0.005 ms for a commit, of a ledg
 PAGE_COMMITS = 20_000  # 0.8 MB of git's output, of which a process keeps a part
 
 KEPT = "refs/gitcoord/kept/"
-LOCAL_S = 30.0  # git without a network; only a hung disk takes longer
-
-REMOTE = {
-    # git 2.39 on ext4: while `pack-refs --prune` runs, 84 of 150 races had two winners or more.
-    "gc.packRefs": "false",
-    "receive.autogc": "false",
-    # By default git does not fsync the loose objects of small pushes: what it accepted would not outlive a
-    # power loss. 13.8 ms a push instead of 12.8.
-    "core.fsync": "all",
-    # A larger pack stays the pack as which it came, with one fsync for each of its files. Ten thousand events are 88
-    # objects: unpacked, each synced, they took 0.21 s of processor time and up to three times as long; now 0.14.
-    "receive.unpackLimit": "32",
-}
 
 
 class GitStore:
@@ -65,7 +48,7 @@ class GitStore:
         timeout_s: float = 60.0,
     ) -> None:
         self.path = path.resolve()
-        self._transport = Transport(self.path, url=url, config_from=config_from, timeout_s=timeout_s, spawn=_spawn)
+        self._transport = Transport(self.path, url=url, config_from=config_from, timeout_s=timeout_s, spawn=spawn)
         self._mirror = Mirror(self.path, self._transport, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix)
         self._ledger_ref, self._timeout_s = ledger_ref, timeout_s
         self._loose = LooseObjects(self.path)
@@ -85,7 +68,7 @@ class GitStore:
         with locks.holding(path / "making", guards="the making of the store", wait_s=LOCAL_S):
             if not _is_askpass(last):
                 granted = sharing.mode_in(path)  # git, too, makes files whose modes no umask changes
-                _init_bare(path, {**PRIVATE, "core.sharedRepository": f"0{granted:03o}"})
+                init_bare(path, {**PRIVATE, "core.sharedRepository": f"0{granted:03o}"})
                 askpass = credentials.ASKPASS.encode("ascii")
                 files.write_durably(last, askpass, mode=granted | (granted & 0o444) >> 2)
 
@@ -253,116 +236,3 @@ def _is_askpass(path: Path) -> bool:
         return path.read_text("ascii") == credentials.ASKPASS
     except (FileNotFoundError, ValueError):
         return False
-
-
-def make_bare_remote(path: Path, *, granted: int | None = None) -> None:
-    """Make a shared remote at `path`, or make an existing one safe for compare-and-swap.
-
-    `granted`: the mode of its files, whatever the umask of those who push to it; without it git's own settings hold.
-    """
-    _init_bare(path, REMOTE if granted is None else {**REMOTE, "core.sharedRepository": f"0{granted:03o}"})
-    if granted is not None:  # `git init` forbids it where a group works; each outbox is rewritten
-        _spawn(["config", "--file", str(path / "config"), "receive.denyNonFastforwards", "false"], {}, LOCAL_S)
-
-
-def init_repository(path: Path) -> None:
-    """Make an ordinary repository at `path`, as `git init` does."""
-    credentials.leave_hook()
-    made = _spawn(["init", "--quiet", "--", str(path)], {}, LOCAL_S)
-    if made.status:
-        said = git_output.words(made.stderr)
-        raise Paused(f"cannot make a repository at {path}: {said}; fix that, then try again")
-
-
-def find_common_dir(path: Path) -> Path | None:
-    """Return the git directory that all worktrees of the clone around `path` share; None outside of any."""
-    credentials.leave_hook()
-    plain = repo_location.plain_common_dir(path)
-    if plain is not None:
-        return plain
-    from git import InvalidGitRepositoryError, NoSuchPathError, Repo
-
-    try:
-        with Repo(path, search_parent_directories=True) as repo:
-            return repo_location.not_in_tree(Path(repo.common_dir).resolve())
-    except (InvalidGitRepositoryError, NoSuchPathError):
-        return None
-
-
-def remote_url(path: Path, name: str) -> str | None:
-    """Return where remote `name` of the clone around `path` is, as configured; a relative path becomes absolute."""
-    if not git_url.is_named(name):  # git would be asked for it in an argument, which may hold a password
-        return None
-    credentials.leave_hook()
-    found = _spawn(["-C", str(path), "config", "--get", f"remote.{name}.url"], {}, LOCAL_S)
-    url = found.stdout.removesuffix("\n")
-    if found.status or not url:
-        return None
-    if git_url.is_local(url) and not Path(url).is_absolute():
-        top = _spawn(["-C", str(path), "rev-parse", "--show-toplevel"], {}, LOCAL_S).stdout.removesuffix("\n")
-        base = path.parent if path.name == ".git" else Path(top or path)
-        return str((base / url).resolve())  # git, too, takes it from the top of the work tree
-    return url
-
-
-def shared_repository(path: Path) -> str:
-    """Return core.sharedRepository of the repository at `path`: which of the machine's users work in it."""
-    return _spawn(["-C", str(path), "config", "--get", "core.sharedRepository"], {}, LOCAL_S).stdout.strip()
-
-
-def git_version() -> tuple[int, ...]:
-    """Return the version of the git that is run, like (2, 39, 5)."""
-    found = re.search(r"(\d+(?:\.\d+)*)", _spawn(["version"], {}, LOCAL_S).stdout)
-    return tuple(map(int, found[1].split("."))) if found else (0,)
-
-
-def shown_version(version: Sequence[int]) -> str:
-    """Return a version in words, like `git 2.39.5`."""
-    return f"git {'.'.join(map(str, version))}"
-
-
-def _init_bare(path: Path, settings: Mapping[str, str]) -> None:
-    credentials.leave_hook()
-    path.mkdir(parents=True, exist_ok=True)
-    if not (
-        path / "HEAD"
-    ).exists():  # before it is a repository, so that none exists without them; and without a process
-        files.write_durably(path / "config", _as_config(settings))
-        settings = {}
-    options = ["--quiet", "--bare", "--template=", "--initial-branch=main"]
-    made = _spawn(["init", *options, "--", str(path)], {}, LOCAL_S)
-    if made.status:
-        raise Paused(f"cannot make a repository at {path}: {git_output.words(made.stderr)}")
-    for key, value in settings.items():
-        _spawn(["config", "--file", str(path / "config"), key, value], {}, LOCAL_S)
-
-
-def _as_config(settings: Mapping[str, str]) -> bytes:
-    """Return settings in the format of git's configuration; for values without quotes and backslashes."""
-    named = [(*key.split("."), value) for key, value in settings.items()]
-    return "".join(f'[{section}]\n\t{name} = "{value}"\n' for section, name, value in named).encode()
-
-
-def _spawn(
-    args: Sequence[str],
-    environment: Mapping[str, str],
-    timeout_s: float,
-    meanwhile: Callable[[], None] = lambda: None,
-    bounds: Bounds | None = None,
-) -> GitResult:
-    command = [program.git(), *args]
-    command = bounds.applied(command) if bounds is not None else command
-    whole = {**os.environ, "PATH": program.search_path(os.environ), "LANGUAGE": "C", "LC_ALL": "C", **environment}
-    try:
-        with subprocess.Popen(
-            command,
-            env=whole,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as child:
-            return finish(child, timeout_s, meanwhile)
-    except FileNotFoundError as error:
-        least = shown_version(LEAST_GIT)
-        raise GitcoordError(f"git is not installed, or not on PATH: install {least} or later") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from gitcoord.core.ledger import outbox
 from gitcoord.core.ports import Oid
 from gitcoord.store import program
-from gitcoord.store.git import credentials, git_store
+from gitcoord.store.git import credentials, git_store, local_repo, spawn
 from gitcoord.store.git import url as git_url
 from gitcoord.store.git.git_output import words
 from gitcoord.store.git.process import GitResult
@@ -86,7 +86,7 @@ def loose_objects(repository: Path) -> int:
 
 def default_remote(repository: Path) -> str | None:
     """Return `origin` as the clone around `repository` has it."""
-    return git_store.remote_url(repository, "origin")
+    return local_repo.remote_url(repository, "origin")
 
 
 def git_path() -> str | None:
@@ -98,7 +98,7 @@ def git_path() -> str | None:
 
 def _run(repository: Path, *args: str, timeout_s: float = LOCAL_S) -> GitResult:
     credentials.leave_hook()
-    return git_store._spawn(["--git-dir", str(git_folder(repository)), *args], {}, timeout_s)
+    return spawn.spawn(["--git-dir", str(git_folder(repository)), *args], {}, timeout_s)
 
 
 class Probe:

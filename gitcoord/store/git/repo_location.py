@@ -12,9 +12,9 @@ def common_dir(path: Path) -> Path | None:
     plain = plain_common_dir(path)
     if plain is not None:
         return plain
-    from gitcoord.store.git import git_store  # 0.1 s to import, for a rare case
+    from gitcoord.store.git import local_repo  # 0.1 s to import, for a rare case
 
-    return git_store.find_common_dir(path)
+    return local_repo.find_common_dir(path)
 
 
 def plain_common_dir(path: Path) -> Path | None:

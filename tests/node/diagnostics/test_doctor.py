@@ -20,7 +20,7 @@ from gitcoord.node.diagnostics.doctor import FAIL, OK, WARN, DoctorFinding
 from gitcoord.node.membership import init as found
 from gitcoord.node.membership.init import InitRequest
 from gitcoord.node.node import open_node
-from gitcoord.store.git import git_store
+from gitcoord.store.git import git_store, local_repo
 from tests.http_remote import HttpRemote
 
 TOP = Path(__file__).resolve().parents[3]
@@ -28,7 +28,7 @@ TOP = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Path:
-    git_store.make_bare_remote(tmp_path / "remote.git")
+    local_repo.make_bare_remote(tmp_path / "remote.git")
     return tmp_path / "remote.git"
 
 
@@ -106,7 +106,7 @@ def test_nothing_is_changed_unasked(clone: Path, remote: Path) -> None:
 def test_outside_of_a_fleet_it_looks_at_what_there_is(tmp_path: Path, remote: Path) -> None:
     assert set(examined(tmp_path)) == {"git", "python", "environment", "fleet"}
     folder = tmp_path / "clone"
-    git_store.init_repository(folder)
+    local_repo.init_repository(folder)
     assert set(examined(folder)) == {"git", "python", "environment", "fleet"}
     git_says(folder, "remote", "add", "origin", str(remote))
     found = examined(folder)
@@ -126,7 +126,7 @@ def test_while_the_remote_is_down_the_rest_is_looked_at(clone: Path, remote: Pat
 def test_wrong_credentials_are_told_from_a_remote_that_is_away(tmp_path: Path) -> None:
     with HttpRemote(tmp_path / "http", token="right") as server:
         folder = tmp_path / "clone"
-        git_store.init_repository(folder)
+        local_repo.init_repository(folder)
         git_says(folder, "remote", "add", "origin", server.make())
         os.environ["GITCOORD_TOKEN"] = "wrong"
         try:
@@ -411,7 +411,7 @@ def test_a_variable_by_which_python_reads_the_checkout_is_found(
 ) -> None:
     (tmp_path / "clone" / "below").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "clone")
-    git_store.init_repository(tmp_path / "clone")
+    local_repo.init_repository(tmp_path / "clone")
     for other in doctor.PYTHON_READS:
         monkeypatch.delenv(other, raising=False)
     monkeypatch.setenv(name, value.format(clone=tmp_path / "clone", link=tmp_path / "link", sep=os.pathsep))

@@ -14,7 +14,8 @@ import pytest
 from gitcoord.core.errors import BadCredentials, Denied, Refused
 from gitcoord.core.ports import PushOutcome
 from gitcoord.store.git import credentials
-from gitcoord.store.git.git_store import GitStore, init_repository, remote_url
+from gitcoord.store.git.git_store import GitStore
+from gitcoord.store.git.local_repo import init_repository, remote_url
 from tests.http_remote import HttpRemote
 from tests.store.git.test_git_store import ONE, TOKEN, git, look, new_store, push_one
 

@@ -20,17 +20,11 @@ from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError,
 from gitcoord.core.ports import Oid, Pushed, PushOutcome, TreeEntry, Update
 from gitcoord.store import program
 from gitcoord.store.git import git_output, git_store, maintenance, process
-from gitcoord.store.git.git_store import (
-    LEAST_GIT,
-    GitStore,
-    find_common_dir,
-    git_version,
-    init_repository,
-    make_bare_remote,
-    remote_url,
-)
+from gitcoord.store.git.git_store import GitStore
+from gitcoord.store.git.local_repo import find_common_dir, init_repository, make_bare_remote, remote_url
 from gitcoord.store.git.process import GitResult
 from gitcoord.store.git.refs import loose_path
+from gitcoord.store.git.spawn import LEAST_GIT, git_version
 from gitcoord.store.git.transport import PRIVATE
 from tests.http_remote import HttpRemote, is_push
 from tests.waiting import wait_until
@@ -780,7 +774,7 @@ def test_making_a_store_again_completes_it(tmp_path: Path, store: GitStore) -> N
 def test_a_store_has_its_settings_before_it_is_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "store.git"
     with monkeypatch.context() as killed:
-        killed.setattr("gitcoord.store.git.git_store._spawn", lambda *_: GitResult(-9, "", "killed"))
+        killed.setattr("gitcoord.store.git.local_repo.spawn", lambda *_: GitResult(-9, "", "killed"))
         with pytest.raises(Paused):
             GitStore.create(path)
     assert not (path / "HEAD").exists()

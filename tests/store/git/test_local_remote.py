@@ -12,7 +12,8 @@ import pytest
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.ports import Oid, TreeEntry, Update
 from gitcoord.store.git import local_remote
-from gitcoord.store.git.git_store import GitStore, init_repository, make_bare_remote
+from gitcoord.store.git.git_store import GitStore
+from gitcoord.store.git.local_repo import init_repository, make_bare_remote
 
 LEDGER = "refs/heads/gitcoord/ledger"
 NODES = "refs/gitcoord/nodes"
@@ -43,13 +44,13 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     words: list[str] = []
     from gitcoord.store.git import git_store as module
 
-    spawn = module._spawn
+    spawn = module.spawn
 
     def noting(args, *rest, **more):  # type: ignore[no-untyped-def]
         words.append(args[0])
         return spawn(args, *rest, **more)
 
-    monkeypatch.setattr(module, "_spawn", noting)
+    monkeypatch.setattr(module, "spawn", noting)
     return words
 
 

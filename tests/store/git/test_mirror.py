@@ -16,7 +16,8 @@ from gitcoord.core.errors import Corrupt, Oversized, Unreachable
 from gitcoord.core.ports import Oid, TreeEntry, Update
 from gitcoord.store.git import isolated_fetch, maintenance, mirror
 from gitcoord.store.git.backoff import Backoff
-from gitcoord.store.git.git_store import GitStore, make_bare_remote
+from gitcoord.store.git.git_store import GitStore
+from gitcoord.store.git.local_repo import make_bare_remote
 from gitcoord.store.git.process import Bounds, GitResult
 from gitcoord.store.git.transport import Transport
 from tests.http_remote import HttpRemote
