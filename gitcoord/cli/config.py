@@ -28,7 +28,7 @@ from gitcoord.core.errors import Refused
 if TYPE_CHECKING:
     from gitcoord.core.format.event import Draft
     from gitcoord.node.node import Node
-    from gitcoord.store.home.home import Config
+    from gitcoord.store.home.records import Config
 
 TIMEOUT_S = 60.0
 
@@ -159,7 +159,7 @@ def settings(node: Node) -> dict[str, Setting]:
     from gitcoord.features.settings import Settings
     from gitcoord.node import config as preferences
     from gitcoord.store.git.url import without_secret
-    from gitcoord.store.home.home import Config
+    from gitcoord.store.home.records import Config
 
     fleet: Settings = node.fleet.states["settings"].settings
     own, found = node.home.config(), {}
@@ -220,9 +220,9 @@ def _change(
 def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
     """Return what the node's file would hold, and the setting's value there."""
     from gitcoord.node import config as preferences
-    from gitcoord.node.membership.init import absolute_remote
+    from gitcoord.node.membership.shared_remote import absolute_remote
     from gitcoord.store.git.url import without_secret
-    from gitcoord.store.home.home import Config
+    from gitcoord.store.home.records import Config
 
     if name not in preferences.NODE:
         raise Refused(f"{name} is a setting of the fleet: leave --node out")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from gitcoord.core.errors import Refused
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.names import agent_id
-from gitcoord.store.home.home import TIMEOUT_S_MAX, Config
+from gitcoord.store.home.home import TIMEOUT_S_MAX
+from gitcoord.store.home.records import Config
 
 if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState

@@ -18,7 +18,7 @@ from gitcoord.core.round.results import Report
 from gitcoord.node import peers, push_budget
 from gitcoord.node.clock import since_boot_s
 from gitcoord.store.home import locks
-from gitcoord.store.home.home import SyncProgress
+from gitcoord.store.home.records import SyncProgress
 
 if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState

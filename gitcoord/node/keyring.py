@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import os
+import secrets
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Signer
@@ -17,6 +18,7 @@ from gitcoord.core.format.keys import (
     fingerprint,
 )
 from gitcoord.core.names import same_agent
+from gitcoord.store.files import write_durably
 from gitcoord.store.home.home import Home
 
 
@@ -40,7 +42,7 @@ class Keyring:
     def _find(self, agent: str) -> Signer:
         if self.auth == "hmac":
             return self._shared()
-        seed = seed_from_environment(agent) or self.home.seed(agent)
+        seed = seed_of(self.home, agent)
         if seed is None:
             raise Refused(
                 f"the key of {agent} is not on this node: run `gitcoord init --agent '{agent}'` to join as a new "
@@ -98,3 +100,21 @@ def hmac_secret(home: Home) -> bytes | None:
         return home.secret(home.path / "keys" / "hmac.secret").strip()
     except FileNotFoundError:
         return None
+
+
+def seed_of(home: Home, agent: str) -> bytes | None:
+    """Return the agent's key, of the environment or of the home; None if neither has it."""
+    return seed_from_environment(agent) or home.seed(agent)
+
+
+def ensure_key(home: Home, auth: str, agent: str, *, founding: bool = False) -> None:
+    """Make what `agent` signs with, unless it is here or in the environment. A founder makes the shared secret, too."""
+    if auth == "hmac":
+        if hmac_secret(home) is None and founding:
+            path = home.path / "keys" / "hmac.secret"
+            home.make_keys()
+            write_durably(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
+        return
+    if seed_of(home, agent) is None:
+        home.make_keys()
+        home.save_seed(agent, secrets.token_bytes(SEED_BYTES))

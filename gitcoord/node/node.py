@@ -31,8 +31,9 @@ from gitcoord.node.writer import Writer, find_home
 from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.git import repo_location
 from gitcoord.store.home import locks, sharing
-from gitcoord.store.home.home import Config, Home
+from gitcoord.store.home.home import Home
 from gitcoord.store.home.locks import LockHeld
+from gitcoord.store.home.records import Config
 
 CACHE_EVENTS = 64  # events folded since the cache was written, before it is written again
 CACHE_S = 10.0  # between two writings by any process of the node: otherwise many fast commands would each write it

@@ -10,7 +10,7 @@ from gitcoord.core.leadership.budget import Budget
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.round.replica import Replica
 from gitcoord.node.clock import since_boot_s
-from gitcoord.store.home.home import SyncProgress
+from gitcoord.store.home.records import SyncProgress
 
 
 def resume(budget: Budget, progress: SyncProgress) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.store.git import git_store, local_repo, repo_health
-from gitcoord.store.home.home import Config, Home
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.records import Config
 
 
 def store_damage(home: Home) -> list[str]:

@@ -11,7 +11,8 @@ from gitcoord.core.format.keys import fingerprint
 from gitcoord.core.ledger import anchors as anchor
 from gitcoord.core.ledger.anchors import Anchors
 from gitcoord.store.files import write_durably
-from gitcoord.store.home.home import Config, Home
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.records import Config
 
 FILE = "verified.json"
 

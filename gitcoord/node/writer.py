@@ -21,7 +21,8 @@ from gitcoord.node.own_secrets import own_secrets
 from gitcoord.store.files import check_not_paused
 from gitcoord.store.git import repo_location
 from gitcoord.store.home.durable_state import NodeDisk
-from gitcoord.store.home.home import Config, Home
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.records import Config
 
 if TYPE_CHECKING:
     from gitcoord.core.commands import NewEvent

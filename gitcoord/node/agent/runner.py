@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import filelock
 
 from gitcoord.core import liveness
-from gitcoord.core.errors import BadCredentials, Corrupt, GitcoordError, Lost, Unreachable
+from gitcoord.core.errors import GitcoordError, Lost, Unreachable
 from gitcoord.core.leadership.session import Session
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents, settings
@@ -21,14 +21,14 @@ from gitcoord.node.agent import once, sessions
 from gitcoord.node.agent.alert_sender import AlertSender, addresses
 from gitcoord.node.agent.event_handler import EventHandler
 from gitcoord.node.agent.options import RunOptions
+from gitcoord.node.agent.round_schedule import RoundSchedule
 from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s
-from gitcoord.node.guards import Component, Guards, describe_error
+from gitcoord.node.guards import Component, Guards
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.shutdown import StopFlag
 from gitcoord.node.tasks.worker import TaskWorker
-from gitcoord.store.home.locks import LockHeld
 
 LOOK_S = 0.05  # between two looks at the queue: what another process queued is picked up within 100 ms…
 LOOK_S_MAX = 0.5  # …or so: where a fetch takes a second, these looks are most of an idle agent's cost
@@ -46,19 +46,17 @@ class Runner:
     stop: StopFlag = field(default_factory=StopFlag)
     components: list[Component] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # why sessions ended in favour of another run
+    schedule: RoundSchedule = field(default_factory=RoundSchedule)
     _loop: SyncLoop = field(init=False)
     _guards: Guards = field(init=False)
     _sessions: sessions.AgentSessions = field(init=False)
-    _due_s: float = 0.0
-    _queue_seen: object = None
     _leader_seen: object = None
-    _logged_beat_s: float = 0.0
     _tidy_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._guards = Guards(self.options.say)
         self.node.writer.on_secret = OnSecret.HIDE  # nobody is here to read a refusal
-        self._loop = SyncLoop(self.node, self.options.agents[0], self.options.say, self.stop)
+        self._loop = SyncLoop(self.node, self.options.agents[0], self.options.say, self.stop, self.schedule)
         self._sessions = sessions.AgentSessions(self.node, self.options.say, self.stop.is_set)
 
     def run(self) -> None:
@@ -71,7 +69,7 @@ class Runner:
             load = sessions.heartbeat_extras()
             node.local.heartbeat_extras = lambda: {**load(), **self.options.heartbeat_extras()}
             node.local.election_delay_factor = settings.election_delay_factor
-            self._first_round()
+            self._loop.first(wait_for_credentials=self.options.wait_for_credentials)
             started = since_boot_s()
             try:
                 self._begin_sessions(self._sessions.names(names))
@@ -83,27 +81,6 @@ class Runner:
             raise Lost("; ".join(self.ended))
         if self.options.once and self._loop.trouble is not None:
             raise self._loop.trouble
-
-    def _first_round(self) -> None:
-        """Do the first round. Wrong credentials halt at the start, like any refusal. An outage or a busy lock does
-        not. Nor does another fleet's ledger on the remote: otherwise anybody who may push could end all that start.
-        """
-        try:
-            self.node.sync(tick=False)
-        except Unreachable as wrong:
-            self.options.say("unreachable", f"{wrong}; starting all the same, events are queued")
-        except Corrupt as wrong:
-            self.options.say("damaged", f"{wrong}; starting all the same, events are queued")
-        except BadCredentials as wrong:
-            if not self.options.wait_for_credentials:
-                raise
-            self.options.say("credentials", f"{wrong}; waiting for others, events are queued")
-        except (Lost, LockHeld):
-            pass
-        except GitcoordError:
-            raise
-        except Exception as wrong:  # anything that the ledger's content caused: the following rounds report more
-            self.options.say("part_failed", f"the first round: {describe_error(wrong)}")
 
     def _begin_sessions(self, names: Sequence[str]) -> None:
         lead = self.options.lead and self.node.config.lead
@@ -156,9 +133,9 @@ class Runner:
     def _turn(self) -> None:
         """Do one round if it is due, with its retries; then the event handlers, whose commands sleep when the machine
         does."""
-        if self._is_due(since_boot_s()):
+        if self.is_due(since_boot_s()):
             try:
-                self._round()
+                self.round()
             except Exception as wrong:
                 self._loop.failed(wrong)
         if not self._loop.paused:
@@ -167,12 +144,11 @@ class Runner:
                 while self._guards.step(component):
                     pass
 
-    def _is_due(self, now_s: float) -> bool:
-        if now_s < self._loop.not_before_s:
-            return False
-        return now_s >= self._due_s or self.node.home.queue.stamp() != self._queue_seen
+    def is_due(self, now_s: float) -> bool:
+        return self.schedule.is_due(now_s, self.node.home.queue.stamp())
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        """Do one round, and decide when the next one is due."""
         node = self.node
         before = _last(node)
         report = self._loop.one()
@@ -180,17 +156,16 @@ class Runner:
             self._guards.run("after a round", self._went_well, otherwise=None, now_s=since_boot_s())
         now = since_boot_s()
         gone_in_s = self._guards.run("who is gone", self._gone_in_s, otherwise=math.inf, now_s=now)
-        self._due_s = now + min(node.local.next_due_s(node.fleet, now), gone_in_s)
+        self.schedule.due_s = now + min(node.local.next_due_s(node.fleet, now), gone_in_s)
         if report is not None and report.waiting:
-            self._loop.not_before_s = self._due_s = now + push_budget.wait_s(
-                node.budget, now, poll_s=node.local.profile.poll_s
-            )
+            wait_s = push_budget.wait_s(node.budget, now, poll_s=node.local.profile.poll_s)
+            self.schedule.not_before_s = self.schedule.due_s = now + wait_s
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
             self._tidy_s = now + TIDY_S
             node.tidy()
         # The stamp BEFORE the look: what is queued between the two is seen at the next look.
         stamp = node.home.queue.stamp()
-        self._queue_seen = stamp if _last(node) in (before, None) else None
+        self.schedule.queue_seen = stamp if _last(node) in (before, None) else None
 
     def _gone_in_s(self) -> float:
         """Return in how many seconds an agent becomes gone: a leader does not wait for its next tick to reassign its
@@ -203,7 +178,7 @@ class Runner:
     def _went_well(self) -> None:
         node = self.node
         self._tell_leader()
-        self._log_heartbeat()
+        self._sessions.log_heartbeats()
         heartbeats = node.replica.heartbeats()
         for session in list(node.local.sessions):
             why = None if session.leaving else self._sessions.lost(session, heartbeats)
@@ -231,28 +206,6 @@ class Runner:
             here = " (here)" if self.node.local.leading(terms) else ""
             self.options.say("leader", f"{terms.leader or 'nobody'} leads term {terms.term}{here}")
 
-    def _log_heartbeat(self) -> None:
-        """Write each heartbeat as an event as well, if the fleet wants heartbeats in its history."""
-        node = self.node
-        if node.fleet.states["settings"].settings.heartbeats != "log":
-            return
-        leading = node.local.leading(node.fleet.terms)
-        now = since_boot_s()
-        if now - self._logged_beat_s >= node.local.heartbeat_period_s(leading is not None):
-            self._logged_beat_s = now
-            with contextlib.suppress(GitcoordError):
-                node.append(
-                    *[
-                        node.draft(
-                            "heartbeat",
-                            f"{session.agent} is alive",
-                            actor=session.agent,
-                            data={"session": session.id, "n": session.count},
-                        )
-                        for session in node.local.sessions
-                    ]
-                )
-
     def _sleep(self, end_s: float) -> None:
         """Sleep until the next round is due, the queue changed, a command needs attention, or it is time to stop."""
         look_s = min(max(LOOK_S, self.node.local.profile.poll_s / 20), LOOK_S_MAX)
@@ -260,8 +213,8 @@ class Runner:
             look_s = LOOK_S
         while not self.stop.is_set():
             now = since_boot_s()
-            wake_s = min(max(self._due_s, self._loop.not_before_s), end_s)
-            if now >= wake_s or self._is_due(now):
+            wake_s = self.schedule.wake_s(end_s)
+            if now >= wake_s or self.is_due(now):
                 return
             if not self._loop.paused and any(map(self._guards.is_due, self.components)):
                 return

@@ -17,6 +17,7 @@ from gitcoord.core.format.event import Event
 from gitcoord.core.leadership.session import Session
 from gitcoord.core.names import same_agent
 from gitcoord.node import peers
+from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 
 LOCK_S = 0.5  # another process may hold it only to check whether it is held
@@ -55,6 +56,7 @@ class AgentSessions:
     say: Callable[[str, str], None]
     stopped: Callable[[], bool]
     _first_seen: dict[str, tuple[str, int]] = field(default_factory=dict)  # agent and node → session and count
+    _logged_s: float = 0.0  # when heartbeats were last written as events
 
     def names(self, agents: Sequence[str]) -> list[str]:
         """Return the agents as the fleet writes them, each once. Raise Refused for an agent that has not joined."""
@@ -118,6 +120,28 @@ class AgentSessions:
                 before = others.get(name, {})
                 if (data["session"], data["n"]) != (before.get("session"), before.get("n")):
                     raise Lost(f"{agent} runs on node {name}: stop it there, or start this one with --takeover")
+
+    def log_heartbeats(self) -> None:
+        """Write each heartbeat as an event as well, if the fleet wants heartbeats in its history."""
+        node = self.node
+        if node.fleet.states["settings"].settings.heartbeats != "log":
+            return
+        leading = node.local.leading(node.fleet.terms)
+        now = since_boot_s()
+        if now - self._logged_s >= node.local.heartbeat_period_s(leading is not None):
+            self._logged_s = now
+            with contextlib.suppress(GitcoordError):
+                node.append(
+                    *[
+                        node.draft(
+                            "heartbeat",
+                            f"{session.agent} is alive",
+                            actor=session.agent,
+                            data={"session": session.id, "n": session.count},
+                        )
+                        for session in node.local.sessions
+                    ]
+                )
 
     def lost(self, session: Session, heartbeats: Sequence[Event]) -> str | None:
         """Return why a session has to end: another run took over, or both began at once and the other one stays."""

@@ -14,11 +14,13 @@ import tenacity
 from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
 from gitcoord.core.names import uid_from
 from gitcoord.core.round.results import Report
+from gitcoord.node.agent.round_schedule import RoundSchedule
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.guards import describe_error
 from gitcoord.node.node import Node
 from gitcoord.node.operations.status import OUTAGE
 from gitcoord.node.shutdown import StopFlag
+from gitcoord.store.home.locks import LockHeld
 
 ATTEMPTS = 6  # one try, and five retries; then the node is offline
 PAUSED_LOOK_S = 1.0
@@ -33,11 +35,32 @@ class SyncLoop:
     agent: str  # the agent that reports an outage
     say: Callable[[str, str], None]
     stop: StopFlag
+    schedule: RoundSchedule
     offline: bool = False
     paused: bool = False
     trouble: GitcoordError | None = None  # of the last round
-    not_before_s: float = 0.0  # a capped pace while something is wrong
     _held: tuple[str, str] | None = None
+
+    def first(self, *, wait_for_credentials: bool) -> None:
+        """Do the first round. Wrong credentials halt at the start, like any refusal. An outage or a busy lock does
+        not. Nor does another fleet's ledger on the remote: otherwise anybody who may push could end all that start.
+        """
+        try:
+            self.node.sync(tick=False)
+        except Unreachable as wrong:
+            self.say("unreachable", f"{wrong}; starting all the same, events are queued")
+        except Corrupt as wrong:
+            self.say("damaged", f"{wrong}; starting all the same, events are queued")
+        except BadCredentials as wrong:
+            if not wait_for_credentials:
+                raise
+            self.say("credentials", f"{wrong}; waiting for others, events are queued")
+        except (Lost, LockHeld):
+            pass
+        except GitcoordError:
+            raise
+        except Exception as wrong:  # anything that the ledger's content caused: the following rounds report more
+            self.say("part_failed", f"the first round: {describe_error(wrong)}")
 
     def one(self) -> Report | None:
         """Do one round; return None if it failed. Raise Refused only, if this clone is no longer part of a fleet."""
@@ -107,7 +130,7 @@ class SyncLoop:
 
     def _lapse(self, pace_s: float) -> None:
         self.node.local.watch.discard_interval()
-        self.not_before_s = since_boot_s() + pace_s
+        self.schedule.not_before_s = since_boot_s() + pace_s
 
     def _went_well(self) -> None:
         if self.offline:
@@ -116,4 +139,4 @@ class SyncLoop:
             self.say("resumed", f"{self._held[0]}: over, going on")
         self.offline = self.paused = False
         self._held = self.trouble = None
-        self.not_before_s = 0.0
+        self.schedule.not_before_s = 0.0

@@ -15,7 +15,8 @@ from gitcoord.node import config as preferences
 from gitcoord.store.files import describe
 from gitcoord.store.git import local_repo, repo_health
 from gitcoord.store.git.repo_health import Probe
-from gitcoord.store.home.home import Config, Home
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.records import Config
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 PROBE_S_MAX = 30.0  # for one conversation with the remote: somebody waits for the doctor

@@ -12,7 +12,7 @@ from gitcoord.core.ledger import outbox
 from gitcoord.core.names import same_agent
 from gitcoord.node import trust
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s, rounded
-from gitcoord.node.membership.init import profile_for
+from gitcoord.node.membership.shared_remote import profile_for
 from gitcoord.node.node import Node, open_node
 
 AHEAD_S_MAX = 300.0  # a clock may be off by so much without consequences

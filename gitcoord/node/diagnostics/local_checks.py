@@ -19,7 +19,8 @@ from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorConte
 from gitcoord.node.keyring import Keyring, seed_from_environment
 from gitcoord.store import files
 from gitcoord.store.home import locks, sharing
-from gitcoord.store.home.home import Config, Home
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.records import Config
 
 FREE_BYTES_MIN = 64 * 1024 * 1024
 FSYNC_S_MAX = 0.25  # an append waits for two of them

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +33,7 @@ from gitcoord.store.git import url as git_url
 from gitcoord.store.home import node_key, sharing
 from gitcoord.store.home.locks import is_held
 from gitcoord.store.home.queue import Queue
+from gitcoord.store.home.records import Config, SyncProgress
 
 if TYPE_CHECKING:
     from gitcoord.core.ports import Oid
@@ -41,40 +42,6 @@ TIMEOUT_S_MAX = 3600.0  # of one conversation with the remote
 OID_CHARACTERS = 40
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Config:
-    """The node's own settings, `config.json`. `init` writes it; a person may edit it."""
-
-    fleet_id: str
-    remote: str  # a remote's name in the user's repository, or a URL
-    namespace: str = "refs/gitcoord"
-    auth: str = "ed25519"
-    profile: str | None = None  # None: the fleet's
-    agent: str | None = None  # the agent that writes when a command names none
-    lead: bool = True
-    ledger: str = "refs/heads/gitcoord/ledger"
-    timeout_s: float = 60.0
-    hook: str | None = None  # None: the fleet's setting
-    trust: str = ""  # the founder's fingerprint, or POSITION:DIGEST (`core/ledger/anchors.py`)
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class SyncProgress:
-    """How far this node's chain got; written by the process that syncs, read by those that wait."""
-
-    node: str = ""
-    durable: int = 0  # seq
-    sequenced: int = 0  # seq
-    rounds: int = 0
-    online: bool = True
-    positions: dict[str, int] = field(default_factory=dict)  # of the newest events sequenced, by uid
-    reasons: dict[str, str] = field(default_factory=dict)  # why some changed nothing, by uid or by the line's hash
-    problem: str = ""
-    tokens: float | None = None  # of the push budget that all processes of the node share
-    tokens_at: float = 0.0  # seconds since 1970
 
 
 class Home:

@@ -24,6 +24,7 @@ from gitcoord.core.round.sight import Sight
 from gitcoord.node import push_budget
 from gitcoord.node.agent import sessions
 from gitcoord.node.agent.options import RunOptions
+from gitcoord.node.agent.round_schedule import RoundSchedule
 from gitcoord.node.agent.runner import Runner
 from gitcoord.node.agent.sync_loop import ATTEMPTS, SyncLoop
 from gitcoord.node.membership.api import Member
@@ -53,7 +54,7 @@ def rounds_of(
         return Report()
 
     monkeypatch.setattr(node, "sync", sync)
-    return SyncLoop(node, "alice", lambda kind, text: said.append(kind), StopFlag()), said
+    return SyncLoop(node, "alice", lambda kind, text: said.append(kind), StopFlag(), RoundSchedule()), said
 
 
 def test_a_remote_that_answers_at_the_fifth_retry_was_never_away(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,11 +68,11 @@ def test_after_five_retries_it_is_offline_says_so_once_and_probes_once_each(
 ) -> None:
     rounds, said = rounds_of(node, monkeypatch, *[Unreachable("gone")] * (ATTEMPTS + 3), None, Unreachable("again"))
     for _ in range(4):
-        assert rounds.one() is None and rounds.offline and rounds.not_before_s > 0
+        assert rounds.one() is None and rounds.offline and rounds.schedule.not_before_s > 0
     assert said == ["offline"]
     [error] = [event for event in node.disk.pending() if event.type == "error"]
     assert error.content == "offline after 5 retries: gone"
-    assert rounds.one() is not None and rounds.not_before_s == 0.0
+    assert rounds.one() is not None and rounds.schedule.not_before_s == 0.0
     assert said == ["offline", "online"]
 
 
@@ -119,7 +120,7 @@ def test_nothing_that_the_ledger_leads_to_ends_the_rounds(node: Node, monkeypatc
     wrong = [OverflowError("date value out of range"), Refused("an event of 70000 bytes"), KeyError("x"), None]
     rounds, said = rounds_of(node, monkeypatch, *wrong)
     for _ in wrong[:-1]:
-        assert rounds.one() is None and rounds.not_before_s > 0
+        assert rounds.one() is None and rounds.schedule.not_before_s > 0
     assert said == ["error"]
     assert rounds.one() is not None and said == ["error", "resumed"]
 
@@ -212,15 +213,15 @@ def test_of_two_runs_that_see_each_other_move_the_smaller_session_stays(
 def test_a_round_that_leaves_nothing_to_do_is_not_followed_by_another(node: Node) -> None:
     node.local.sessions = [Session("alice", "s", node.keyring.signer("alice"))]
     runner = Runner(node, RunOptions(["alice"]))
-    runner._round()
-    now = runner._due_s - 0.001
-    assert not runner._is_due(now)
+    runner.round()
+    now = runner.schedule.due_s - 0.001
+    assert not runner.is_due(now)
     node.append(node.draft("note", "new", actor="alice"))
-    assert runner._is_due(now)  # the queue is watched: no poll is waited for
-    runner._round()
-    assert not runner._is_due(runner._due_s - 0.001)
-    runner._loop.not_before_s = runner._due_s + 100
-    assert not runner._is_due(runner._due_s + 50)  # an outage: neither polls nor news make it faster
+    assert runner.is_due(now)  # the queue is watched: no poll is waited for
+    runner.round()
+    assert not runner.is_due(runner.schedule.due_s - 0.001)
+    runner.schedule.not_before_s = runner.schedule.due_s + 100
+    assert not runner.is_due(runner.schedule.due_s + 50)  # an outage: neither polls nor news make it faster
 
 
 def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:

@@ -13,7 +13,8 @@ import pytest
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.store import files
-from gitcoord.store.home.home import Config, Home, SyncProgress
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.records import Config, SyncProgress
 from tests.store.drafts import Crash, FaultyOs
 from tests.waiting import wait_until
 
