@@ -169,11 +169,29 @@ def tell(kind: str, text: str) -> None:
 
 
 def speaker(node: Node | Writer, actor: str | None) -> str:
-    """Return the acting agent: --as, GITCOORD_AGENT or the clone's own. Raise Refused if none is set."""
-    named = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
-    if not named:
-        raise Refused("no agent is chosen here: name one with --as or GITCOORD_AGENT")
-    return named
+    """Return the acting agent. Raise Refused if none is set."""
+    return chosen_agent(node, actor)[0]
+
+
+def chosen_agent(node: Node | Writer, actor: str | None) -> tuple[str, str]:
+    """Return the acting agent, and what chose it: --as, GITCOORD_AGENT, the work tree or the clone. Raise Refused."""
+    if actor is not None:
+        if not actor.strip():
+            raise Refused(
+                "--as names no agent: leave it out, or name one (`gitcoord whoami` shows who acts without it)"
+            )
+        return actor, "chosen with --as"
+    found = os.environ.get("GITCOORD_AGENT", "").strip()
+    if found:
+        return found, "chosen with GITCOORD_AGENT"
+    if node.home.worktree_agent is not None:
+        return node.home.worktree_agent, "the agent of this work tree"
+    if node.config.agent is not None:
+        return node.config.agent, "the agent of this clone"
+    raise Refused(
+        "no agent is chosen here: name one with --as or GITCOORD_AGENT, or give this place one with "
+        "`gitcoord init --agent NAME`"
+    )
 
 
 def event_id(node: Node, short: str) -> str:

@@ -163,12 +163,14 @@ def settings(node: Node) -> dict[str, Setting]:
 
     fleet: Settings = node.fleet.states["settings"].settings
     own, found = node.home.config(), {}
-    counts = preferences.overlaid(own, os.environ)
+    counts = preferences.effective(node.home, os.environ)
     defaults = Config(fleet_id="", remote="")
     for name, (_, words) in preferences.NODE.items():
         value, source = getattr(counts, name), "node"
         if os.environ.get(preferences.variable(name), "").strip():
             source = "environment"
+        elif name == "agent" and node.home.worktree_agent is not None:
+            source = "work tree"
         elif getattr(own, name) == getattr(defaults, name):
             source = "default"
         scopes: tuple[str, ...] = ("node", "fleet") if name in Settings.model_fields else ("node",)

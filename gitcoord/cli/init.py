@@ -10,6 +10,7 @@ import click
 
 from gitcoord.cli.common import echo, json_option, print_json, tell
 from gitcoord.core.errors import Refused
+from gitcoord.store.git import repo_location
 
 
 @click.command("init")
@@ -20,6 +21,12 @@ from gitcoord.core.errors import Refused
 @click.option("--github", metavar="OWNER/NAME", help="Use this GitHub repository as origin; create it if it is missing")
 @click.option("--public", is_flag=True, help="With --github: create a public repository, not a private one")
 @click.option("--agent", metavar="ID", help="Your agent id in the fleet  [default: GITCOORD_AGENT, otherwise a prompt]")
+@click.option(
+    "--key",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="The agent's secret key, as another clone or `gitcoord leave` kept it; this clone keeps it too",
+)
 @click.option(
     "--profile", type=click.Choice(["local", "lan", "github"]), help="Timings  [default: chosen by the remote]"
 )
@@ -50,6 +57,7 @@ def command(
     github: str | None,
     public: bool,
     agent: str | None,
+    key: Path | None,
     profile: str | None,
     namespace: str | None,
     auth: str | None,
@@ -92,7 +100,9 @@ def command(
     _ready(path, remote)
     joined = init(
         path.resolve(),
-        InitRequest(agent=name, remote=remote, profile=profile, namespace=namespace, auth=auth, lead=not no_lead),
+        InitRequest(
+            agent=name, remote=remote, profile=profile, namespace=namespace, auth=auth, lead=not no_lead, key=key
+        ),
     )
     click.get_current_context().call_on_close(joined.node.close)
     made = write_baseline(path) if baseline else []
@@ -156,12 +166,11 @@ def _ready(path: Path, remote: str | None) -> None:
 
 
 def _ask(path: Path, yes: bool) -> str:
-    from gitcoord.store.git import local_repo
-    from gitcoord.store.home.home import Home
+    from gitcoord.node.writer import find_home
 
-    common = local_repo.find_common_dir(path) if path.exists() else None
-    if common is not None and Home(common / "gitcoord").exists:
-        known = Home(common / "gitcoord").config().agent
+    home = find_home(path) if path.exists() and repo_location.common_dir(path) is not None else None
+    if home is not None and home.exists:
+        known = home.config().agent if home.worktree is None else home.worktree_agent
         if known:
             return known
     if yes or not sys.stdin.isatty():

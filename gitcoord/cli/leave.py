@@ -49,6 +49,7 @@ def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
                 "fleet": fleet,
                 "agents": left.agents,
                 "kept": str(left.kept),
+                "come_back": left.ways_back,
                 "undelivered": left.undelivered,
                 "outbox_retired": left.outbox_retired,
                 "problems": left.problems,
@@ -61,5 +62,5 @@ def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
     echo(f"kept in {left.kept}: keys, queue and logs")
     if left.undelivered:
         echo(f"{count(left.undelivered, 'event')} undelivered: {left.kept / undelivered_file}")
-    key = shlex.quote(str(left.kept / "keys" / "NAME.key"))
-    echo(f"to come back as NAME: GITCOORD_KEY=$(cat {key}) gitcoord init --agent NAME")
+    for back in left.ways_back:
+        echo(f"to come back: {shlex.join(back)}")

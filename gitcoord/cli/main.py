@@ -22,7 +22,7 @@ GROUPS: dict[str, dict[str, str]] = {
     # heading: {command, or several that belong together: what they do}, in the order in which a newcomer needs them.
     "Begin": {
         "init": "Create a fleet, or join the one on the remote",
-        "status": "Show what needs attention, and the state of the fleet",
+        "status, whoami": "Show what needs attention; show who acts here",
         "demo, simulate": "Watch a demonstration; test the protocol with faults",
     },
     "Talk": {
@@ -63,6 +63,7 @@ NEW_WORDS = "Share the work"  # the heading of words that a feature adds, and th
 COMMANDS: dict[str, str] = {
     # name: the module with an attribute `command`. Listed by hand: nothing is imported to show help.
     "init": "gitcoord.cli.init",
+    "whoami": "gitcoord.cli.whoami",
     "status": "gitcoord.cli.status",
     "demo": "gitcoord.cli.demo",
     "simulate": "gitcoord.cli.simulate",

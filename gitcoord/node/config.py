@@ -1,4 +1,4 @@
-"""Preferences of a node: a flag comes first, then the environment, then the node's file, then the fleet's settings."""
+"""Preferences of a node: the environment comes first, then the work tree, the node's file, the fleet's settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gitcoord.core.errors import Refused
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.names import agent_id
-from gitcoord.store.home.home import TIMEOUT_S_MAX
+from gitcoord.store.home.home import TIMEOUT_S_MAX, Home
 from gitcoord.store.home.records import Config
 
 if TYPE_CHECKING:
@@ -77,6 +77,12 @@ def read(name: str, text: str) -> Any:
         return NODE[name][0](text)
     except Refused as wrong:
         raise Refused(f"{name}: {wrong}") from None
+
+
+def effective(home: Home, environ: Mapping[str, str]) -> Config:
+    """Return the node's settings as they count here: the environment's values first, then this work tree's agent."""
+    config = home.config()
+    return overlaid(replace(config, agent=home.worktree_agent or config.agent), environ)
 
 
 def overlaid(config: Config, environ: Mapping[str, str], *, names: Collection[str] = tuple(NODE)) -> Config:

@@ -79,7 +79,7 @@ def seed_from_environment(agent: str) -> bytes | None:
     return seed_from_text(text)
 
 
-def seed_from_text(text: str) -> bytes:
+def seed_from_text(text: str, source: str = "GITCOORD_KEY") -> bytes:
     """Return the key in `text`: 64 hexadecimal characters, or base64url. Raise Refused, without the text."""
     for read in (bytes.fromhex, decode):
         try:
@@ -88,7 +88,7 @@ def seed_from_text(text: str) -> bytes:
             continue
         if len(seed) == SEED_BYTES:
             return seed
-    raise Refused("GITCOORD_KEY is not a key: 32 bytes as 64 hexadecimal characters or as base64 are needed")
+    raise Refused(f"{source} is not a key: 32 bytes as 64 hexadecimal characters or as base64 are needed")
 
 
 def hmac_secret(home: Home) -> bytes | None:

@@ -329,7 +329,7 @@ class Node:
 def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> Node:
     """Open the node of the clone (or worktree) at `path`. Raise Refused if it is in no fleet."""
     home = find_home(path)
-    config = preferences.overlaid(home.config(), os.environ)
+    config = preferences.effective(home, os.environ)
     store = open_store(home, config, home.path.parent)
     return Node(home, store, place=repo_location.worktree_name(path), tell=tell)
 

@@ -33,7 +33,7 @@ class Writer:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.config: Config = config.overlaid(home.config(), os.environ)
+        self.config: Config = config.effective(home, os.environ)
         self.keyring = Keyring(home, self.config.auth, founder=self.config.trust)
         home.queue.speaker = os.environ.get("GITCOORD_AGENT") or self.config.agent
         self.on_secret = OnSecret.REFUSE
@@ -134,4 +134,4 @@ def find_home(path: Path) -> Home:
     common = repo_location.common_dir(path)
     if common is None:
         raise Refused(f"{path} is in no git repository: run `gitcoord init` there first")
-    return Home(common / "gitcoord")
+    return Home(common / "gitcoord", worktree=repo_location.worktree_git_dir(path))

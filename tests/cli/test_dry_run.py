@@ -17,6 +17,7 @@ READ = {
     "events",
     "status",
     "wait",
+    "whoami",
     "verify",
     "doctor",
     "simulate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -55,9 +56,10 @@ def test_who_left_may_come_back_with_the_same_key(alice: Clone, bob: Clone) -> N
     told = bob("leave").out
     assert "another key" in bob("init", "--agent", "bob", "--remote", str(bob.remote), code=2).err
     [kept] = left_homes(bob)
-    assert f"$(cat {kept}/keys/NAME.key)" in told
-    key = (kept / "keys" / "bob.key").read_text().strip()
-    bob("init", "--remote", str(bob.remote), GITCOORD_AGENT="bob", GITCOORD_KEY=key)
+    (line,) = [line for line in told.splitlines() if line.startswith("to come back: gitcoord ")]
+    bob(*shlex.split(line.removeprefix("to come back: gitcoord ")))
+    assert (bob.home / "keys" / "bob.key").read_bytes() == (kept / "keys" / "bob.key").read_bytes()
+    assert bob("append", "note", "back").code == 0
     alice("sync")
     [one] = [one for one in alice("status", "--json").json()["agents"] if one["id"] == "bob"]
     assert one["state"] == "silent"

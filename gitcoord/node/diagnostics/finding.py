@@ -13,7 +13,7 @@ from gitcoord.core.errors import BadCredentials, GitcoordError
 from gitcoord.core.ports import Oid
 from gitcoord.node import config as preferences
 from gitcoord.store.files import describe
-from gitcoord.store.git import local_repo, repo_health
+from gitcoord.store.git import local_repo, repo_health, repo_location
 from gitcoord.store.git.repo_health import Probe
 from gitcoord.store.home.home import Home
 from gitcoord.store.home.records import Config
@@ -70,14 +70,14 @@ class DoctorContext:
             )
             return
         self.url = repo_health.default_remote(self.common)
-        home = Home(self.common / "gitcoord")
+        home = Home(self.common / "gitcoord", worktree=repo_location.worktree_git_dir(self.path))
         if not home.exists:
             yield DoctorFinding(
                 "fleet", WARN, "this clone is in no fleet", "run `gitcoord init --agent NAME` to join one"
             )
             return
         self.home = home
-        self.config = preferences.overlaid(home.config(), os.environ)
+        self.config = preferences.effective(home, os.environ)
         self.url = local_repo.remote_url(self.common, self.config.remote) or self.config.remote
         yield DoctorFinding("fleet", OK, f"fleet {self.config.fleet_id}, node {home.queue.node}")
 

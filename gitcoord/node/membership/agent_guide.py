@@ -18,7 +18,7 @@ TEXT = f"""\
 Several agents work on this repository at once, on other machines too. They talk, share out the work and keep out of
 each other's files with the command `gitcoord`. This section is written by `gitcoord init --agent-guide`.
 
-Who you are here: `gitcoord status`. If several agents share this clone, set `GITCOORD_AGENT` to your name, always.
+Who you are here: `gitcoord whoami`. If several agents share one folder, set `GITCOORD_AGENT` to your name, always.
 Things are named by the beginning of their id. Add `--json` to read an answer as JSON, and `--help` to learn more.
 
 **Before you begin**, see what is new, and take something to do:

@@ -15,6 +15,7 @@ from gitcoord.store.git import local_repo
 from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
 
+LOCK = "init.lock"
 INIT_WAIT_S = 120.0  # for another `init` of the same clone: some round trips to the remote
 MAKING_ATTEMPTS = 12  # each after up to 0.2 s; git needs 0.02 s
 
@@ -48,7 +49,7 @@ def alone(home: Home) -> Iterator[None]:
     sharing.check_trusted(home.path.parent, home.store)
     with pausing(home.path):
         sharing.make_home(home.path, local_repo.shared_repository(home.path.parent))
-        lock = filelock.FileLock(sharing.touch(home.path / "init.lock"))
+        lock = filelock.FileLock(sharing.touch(home.path / LOCK))
     try:
         with lock.acquire(timeout=INIT_WAIT_S):
             yield

@@ -42,6 +42,7 @@ class InitRequest:
     namespace: str | None = None
     auth: str | None = None
     lead: bool = True
+    key: Path | None = None  # a file with the agent's secret key, which is kept here too
 
 
 def find_or_found(

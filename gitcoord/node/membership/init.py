@@ -6,26 +6,27 @@ import contextlib
 import hmac
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitcoord.core.errors import Lost, Refused, Unreachable
+from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Head
 from gitcoord.core.names import agent_id, node_name
 from gitcoord.core.secret_scan.credentials import looks_like_credential
-from gitcoord.node import trust
 from gitcoord.node.clock import short_name
 from gitcoord.node.config import NODE, overlaid, profile_of
-from gitcoord.node.keyring import ensure_key, hmac_secret, seed_of
-from gitcoord.node.membership.clone import alone, common_dir
+from gitcoord.node.keyring import hmac_secret, seed_of
+from gitcoord.node.membership.clone import LOCK, alone, common_dir
 from gitcoord.node.membership.founding import NAMESPACES, InitRequest, find_or_found
+from gitcoord.node.membership.joining import ensure_member
 from gitcoord.node.membership.ledger_card import chain_of
 from gitcoord.node.membership.shared_remote import absolute_remote, default_remote
 from gitcoord.node.node import Node, Store, open_store
+from gitcoord.store.git import repo_location
 from gitcoord.store.git.url import without_secret
 from gitcoord.store.home import node_key
 from gitcoord.store.home.home import Home
-from gitcoord.store.home.locks import LockHeld
 from gitcoord.store.home.records import Config
 
 __all__ = ["InitRequest", "InitResult", "init"]
@@ -48,12 +49,13 @@ def init(path: Path, request: InitRequest) -> InitResult:
     if looks_like_credential(request.agent):
         raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
     common = common_dir(path, messages)
-    home = Home(common / "gitcoord")
+    home = Home(common / "gitcoord", worktree=repo_location.worktree_git_dir(path))
+    before = set(_files(home.path))
     with alone(home):
-        return _init(home, common, request, messages)
+        return _init(home, common, request, messages, before)
 
 
-def _init(home: Home, common: Path, request: InitRequest, messages: list[str]) -> InitResult:
+def _init(home: Home, common: Path, request: InitRequest, messages: list[str], before: set[Path]) -> InitResult:
     request.remote = absolute_remote(common, request.remote)
     if home.exists:
         return _init_again(home, common, request, messages)
@@ -68,7 +70,6 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str]) -
     config = Config(
         fleet_id="",
         remote=remote,
-        agent=request.agent,
         lead=request.lead,
         auth=request.auth or "ed25519",
         namespace=request.namespace or NAMESPACES[0],
@@ -78,11 +79,29 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str]) -
         founded = find_or_found(home, common, store, config, request, messages)
         store.close()
         store = _opened(home, config, common)  # the card may have named another namespace
-        _create_home(home, store, config)
+        _create_home(home, store, config, request.agent)
     except BaseException:
         store.close()
         raise
-    return _with_member(InitResult(Node(home, store), founded=founded, messages=messages), request)
+    try:
+        return _with_member(InitResult(Node(home, store), founded=founded, messages=messages), request)
+    except Refused:
+        _remove_new(home.path, before)
+        raise
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield what is in the folder, what is inside before what is around it."""
+    for root, folders, files in os.walk(folder, topdown=False):
+        yield from (Path(root, name) for name in (*files, *folders))
+
+
+def _remove_new(folder: Path, before: set[Path]) -> None:
+    """Remove what a refused `init` has made, so that the next one begins anew: all but the lock that is held."""
+    for path in _files(folder):
+        if path not in before and path.name != LOCK:
+            with contextlib.suppress(OSError):  # a folder that holds what was there before
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _opened(home: Home, config: Config, common: Path) -> Store:
@@ -112,16 +131,16 @@ def _init_again(home: Home, common: Path, request: InitRequest, messages: list[s
 
 def _with_member(result: InitResult, request: InitRequest) -> InitResult:
     try:
-        _ensure_member(result, request)
+        result.joined = ensure_member(result.node, request, result.messages)
     except BaseException:
         result.node.close()
         raise
     return result
 
 
-def _create_home(home: Home, store: Store, config: Config) -> None:
+def _create_home(home: Home, store: Store, config: Config, agent: str) -> None:
     """Take a node id, and continue the chain that the ledger and the outbox of that node hold."""
-    node, seed = _node(home, config)
+    node, seed = _node(home, config, agent)
     refs = store.fetch(newcomer=True, first={node}).refs
     base = Head()
     mine = refs.get(f"{config.namespace}/nodes/{node}")
@@ -133,56 +152,14 @@ def _create_home(home: Home, store: Store, config: Config) -> None:
         home.note_outbox(mine)  # new home, given identity: the outbox found there is its own
 
 
-def _node(home: Home, config: Config) -> tuple[str, bytes]:
+def _node(home: Home, config: Config, agent: str) -> tuple[str, bytes]:
     """Return the id and the key of this node: new ones, or those that follow from GITCOORD_NODE and the agent's key."""
     name = os.environ.get("GITCOORD_NODE")
     if not name:
         return node_key.new(short_name(_host_name()))
-    secret = hmac_secret(home) if config.auth == "hmac" else seed_of(home, config.agent or "")
+    secret = hmac_secret(home) if config.auth == "hmac" else seed_of(home, agent)
     seed = hmac.digest(secret, f"gitcoord node {name}".encode(), "sha256") if secret else None
     return node_key.new(node_name(name), seed)
-
-
-def _ensure_member(result: InitResult, request: InitRequest) -> None:
-    """Make the agent a member, unless it is one; its key is made here, or comes from the environment."""
-    node = result.node
-    try:
-        node.sync()
-    except (Unreachable, Lost, LockHeld):
-        if not _is_known(node, request.agent):  # otherwise an outage keeps nobody from writing to the queue
-            raise
-    ensure_key(node.home, node.config.auth, request.agent)
-    signer = node.keyring.signer(request.agent)
-    member = node.fleet.members.get(request.agent)
-    if member is not None and (member.key != signer.key or member.id != request.agent):
-        if member.key == signer.key:
-            raise Refused(f"the agent is called {member.id} in this fleet: use that name")
-        raise Refused(
-            f"{member.id} is in this fleet already, with another key: choose another name, or bring its key "
-            "(GITCOORD_AGENT and GITCOORD_KEY)"
-        )
-    waiting = any(e.type == "agent_joined" and e.actor == request.agent for e in node.disk.pending())
-    if (member is None or member.left) and not waiting:
-        node.append(node.draft("agent_joined", f"{request.agent} joins", actor=request.agent))
-        result.joined = True
-        result.messages.append(f"{request.agent} joins from node {node.disk.node}")
-        with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
-            node.sync()
-    own = node.home.config()
-    if own.agent is None or not own.trust:
-        own.agent = node.config.agent = own.agent or request.agent
-        own.trust = node.config.trust = own.trust or trust.founder_of(node.fleet)
-        node.home.save_config(own)
-    if result.messages:
-        result.messages.append(
-            f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
-            f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two"
-        )
-
-
-def _is_known(node: Node, agent: str) -> bool:
-    joining = any(e.type == "agent_joined" and e.actor == agent for e in node.disk.pending())
-    return joining or node.fleet.members.get(agent) is not None
 
 
 def _host_name() -> str:

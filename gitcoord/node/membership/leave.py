@@ -23,6 +23,7 @@ class LeaveResult:
 
     kept: Path
     agents: list[str]
+    ways_back: list[list[str]] = field(default_factory=list)  # commands, one for each agent whose key is kept
     undelivered: int = 0
     outbox_retired: bool = True
     problems: list[str] = field(default_factory=list)
@@ -41,7 +42,12 @@ def leave(node: Node, *, force: bool, timeout_s: float) -> LeaveResult:
     with node.home.sync_lock.acquire(timeout=timeout_s):
         result.undelivered = len(_undelivered(node))
         _retire_outbox(node, result)
+    remote = node.home.config().remote
     result.kept = _set_aside(node)
+    for agent in result.agents:
+        key = result.kept / node.home.key_path(agent).relative_to(node.home.path)
+        words = ["gitcoord", "init", "--agent", agent, *(["--remote", remote] if remote != "origin" else [])]
+        result.ways_back.append([*words, "--key", str(key)] if key.exists() else words)
     return result
 
 

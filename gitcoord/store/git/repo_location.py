@@ -70,11 +70,18 @@ def not_in_tree(git_dir: Path) -> Path:
 
 def worktree_name(path: Path) -> str:
     """Return the name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
+    found = worktree_git_dir(path)
+    return found.name if found is not None else ""
+
+
+def worktree_git_dir(path: Path) -> Path | None:
+    """Return git's own folder of the linked work tree around `path`; None in a clone's own. It goes with the tree."""
     for folder in (path.absolute(), *path.absolute().parents):
         found = folder / ".git"
         if found.is_dir():
-            return ""
+            return None
         if found.is_file():
-            place = Path(found.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip())
-            return place.name if place.parent.name == "worktrees" else ""
-    return ""
+            named = found.read_text(encoding="utf-8", errors="surrogateescape").removeprefix("gitdir:").strip()
+            place = folder / named  # absolute, unless git was told to write relative ones
+            return place if place.parent.name == "worktrees" else None
+    return None

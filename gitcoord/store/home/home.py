@@ -16,7 +16,7 @@ from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.format.event import Head, parse
 from gitcoord.core.format.strict_json import Malformed
-from gitcoord.core.names import agent_id
+from gitcoord.core.names import agent_id, is_agent_id
 from gitcoord.core.round.sight import Sight
 from gitcoord.core.text import as_json
 from gitcoord.store import typed_json
@@ -40,15 +40,20 @@ if TYPE_CHECKING:
 
 TIMEOUT_S_MAX = 3600.0  # of one conversation with the remote
 OID_CHARACTERS = 40
+WORKTREE_AGENT = "gitcoord-agent"
 
 T = TypeVar("T")
 
 
 class Home:
-    """The files of one node. `queue` is its log; each other file is small and replaced as a whole."""
+    """The files of one node. `queue` is its log; each other file is small and replaced as a whole.
 
-    def __init__(self, path: Path) -> None:
+    `worktree` is git's own folder of the linked work tree that the process works in: it holds that tree's agent.
+    """
+
+    def __init__(self, path: Path, *, worktree: Path | None = None) -> None:
         self.path = path
+        self.worktree = worktree
         self.queue = Queue(path)
         self.store = path / "store.git"
         self.cache = path / "cache"
@@ -94,6 +99,28 @@ class Home:
             raise Refused("this clone is in no fleet yet: run `gitcoord init --agent NAME`") from None
         except ValueError as wrong:
             raise Corrupt(f"{path} cannot be read ({wrong}): fix it, or run `gitcoord init` again") from None
+
+    # The agent of a linked work tree
+
+    @property
+    def worktree_agent(self) -> str | None:
+        """Return the agent that writes in this linked work tree; None where it has none of its own."""
+        if self.worktree is None:
+            return None
+        path = self.worktree / WORKTREE_AGENT
+        try:
+            name = path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            name = ""
+        if not is_agent_id(name):
+            raise Corrupt(f"{path} names no agent: remove it, then run `gitcoord init --agent NAME` in this work tree")
+        return name
+
+    def save_worktree_agent(self, agent: str) -> None:
+        assert self.worktree is not None
+        write_durably(self.worktree / WORKTREE_AGENT, agent_id(agent).encode() + b"\n")
 
     # Keys
 

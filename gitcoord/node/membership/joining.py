@@ -1,0 +1,114 @@
+"""Joining: an agent becomes a member under a name that is free, with a key that is kept here."""
+
+from __future__ import annotations
+
+import contextlib
+
+from gitcoord.core.errors import Lost, Refused, Unreachable
+from gitcoord.node import trust
+from gitcoord.node.keyring import ensure_key, seed_from_text, seed_of
+from gitcoord.node.membership.founding import InitRequest
+from gitcoord.node.node import Node
+from gitcoord.store.home.locks import LockHeld
+
+
+def ensure_member(node: Node, request: InitRequest, messages: list[str]) -> bool:
+    """Make the agent a member, unless it is one; its key is made here, or comes from `--key` or the environment.
+
+    Return True if it joins now. Raise Refused if the name is somebody else's: then no key of that name was made here.
+    """
+    agent = request.agent
+    try:
+        node.sync()
+    except (Unreachable, Lost, LockHeld):
+        if not _is_known(node, agent):  # otherwise an outage keeps nobody from writing to the queue
+            raise
+    _claim_name(node, request)
+    member = node.fleet.members.get(agent)
+    waiting = any(e.type == "agent_joined" and e.actor == agent for e in node.disk.pending())
+    joins = (member is None or member.left) and not waiting
+    if joins:
+        node.append(node.draft("agent_joined", f"{agent} joins", actor=agent))
+        messages.append(f"{agent} joins from node {node.disk.node}")
+        with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
+            node.sync()
+        _check_name(node, agent)  # another agent may have taken it meanwhile
+    _keep_choices(node, agent, messages, joins=joins)
+    if messages:
+        messages.append(
+            f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
+            f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two"
+        )
+    return joins
+
+
+def _is_known(node: Node, agent: str) -> bool:
+    joining = any(e.type == "agent_joined" and e.actor == agent for e in node.disk.pending())
+    return joining or node.fleet.members.get(agent) is not None
+
+
+def _claim_name(node: Node, request: InitRequest) -> None:
+    added = _keep_given_key(node, request)
+    try:
+        _check_name(node, request.agent)
+    except Refused:
+        if added:
+            node.home.key_path(request.agent).unlink()
+        raise
+    ensure_key(node.home, node.config.auth, request.agent)
+
+
+def _keep_given_key(node: Node, request: InitRequest) -> bool:
+    """Keep the key of `--key` here. Return True if it was not here before; raise Refused if another one is."""
+    if request.key is None:
+        return False
+    if node.config.auth == "hmac":
+        raise Refused("this fleet signs with one secret for all, GITCOORD_HMAC_KEY: --key does not go with it")
+    try:
+        seed = seed_from_text(node.home.secret(request.key).decode("ascii", "replace").strip(), str(request.key))
+    except OSError as wrong:
+        raise Refused(f"--key {request.key}: {wrong.strerror}") from None
+    known = node.home.seed(request.agent)
+    if known not in (None, seed):
+        raise Refused(
+            f"another key of {request.agent} is here, in {node.home.key_path(request.agent)}: leave out --key to use "
+            "that one, or move it away"
+        )
+    if known is None:
+        node.home.make_keys()
+        node.home.save_seed(request.agent, seed)
+    return known is None
+
+
+def _check_name(node: Node, agent: str) -> None:
+    """Raise Refused if a member has the name whose key is not here."""
+    member = node.fleet.members.get(agent)
+    if member is None:
+        return
+    has_key = node.config.auth == "hmac" or seed_of(node.home, agent) is not None
+    if not has_key or node.keyring.signer(agent).key != member.key:
+        raise Refused(
+            f"{member.id} is in this fleet already, with another key: choose another name, or bring its key "
+            "(--key FILE, or GITCOORD_AGENT and GITCOORD_KEY)"
+        )
+    if member.id != agent:
+        raise Refused(f"the agent is called {member.id} in this fleet: use that name")
+
+
+def _keep_choices(node: Node, agent: str, messages: list[str], *, joins: bool) -> None:
+    """Keep which agent writes here, and which fleet is trusted. A linked work tree has an agent of its own."""
+    own = node.home.config()
+    chosen, trusted = own.agent, own.trust or trust.founder_of(node.fleet)
+    if node.home.worktree is not None:
+        if node.home.worktree_agent != agent:
+            node.home.save_worktree_agent(agent)
+            messages.append(f"{agent} writes in this work tree")
+        node.config.agent = agent
+    elif chosen is None:
+        chosen = node.config.agent = agent
+    elif chosen != agent and joins:
+        messages.append(f"{chosen} stays the agent of this clone: `--as {agent}` or GITCOORD_AGENT chooses {agent}")
+    if (chosen, trusted) != (own.agent, own.trust):
+        own.agent, own.trust = chosen, trusted
+        node.home.save_config(own)
+        node.config.trust = trusted

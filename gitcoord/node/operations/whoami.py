@@ -1,0 +1,63 @@
+"""Who acts here: the agent that a command writes as, why that one, with which key, what it holds, what waits for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, cast
+
+from gitcoord.core.commands import Answer, Query
+from gitcoord.core.errors import GitcoordError
+from gitcoord.core.format.keys import fingerprint
+from gitcoord.core.names import same_agent
+from gitcoord.features.tasks.state import ASSIGNED
+from gitcoord.node.keyring import seed_from_environment
+from gitcoord.node.node import Node
+from gitcoord.node.operations import submit
+
+
+def whoami(node: Node, agent: str, source: str) -> dict[str, Any]:
+    """Return what is known of the acting agent, as far as this clone has folded the ledger."""
+    member = node.fleet.members.get(agent)
+    ctx = submit.context(node, agent)
+    tasks = _rows(node, agent, "task list", agent=agent)
+    held = _rows(node, agent, "reservations", agent=agent)
+    unread = _rows(node, agent, "inbox") if member is not None and not member.left else []
+    key, kept = _key(node, agent)
+    return {
+        "agent": agent,
+        "chosen_by": source,
+        "fleet": node.config.fleet_id,
+        "node": node.disk.node,
+        "work_tree": node.place,
+        "role": node.fleet.members.role_of(agent),
+        "key": key,
+        "key_from": kept,
+        "key_is_members": member is not None and key is not None and fingerprint(member.key) == key,
+        "tasks": [one for one in tasks if one["status"] != ASSIGNED],
+        "reservations": [
+            {**one, "here": (one["node"], one["place"]) == (ctx.node, ctx.place)}
+            for one in held
+            if same_agent(one["agent"], agent)
+        ],
+        "assigned": [one for one in tasks if one["status"] == ASSIGNED],
+        "unread": len(unread),
+    }
+
+
+def _rows(node: Node, actor: str, name: str, **arguments: str) -> list[Answer]:
+    query = submit.named(name)
+    assert isinstance(query, Query)
+    return list(cast("Sequence[Answer]", submit.ask(node, query, arguments, actor=actor)))
+
+
+def _key(node: Node, agent: str) -> tuple[str | None, str]:
+    """Return the fingerprint of the agent's key, and where the key is kept; None and the reason if it is not here."""
+    try:
+        key = fingerprint(node.keyring.signer(agent).key)
+    except GitcoordError as wrong:
+        return None, str(wrong)
+    if node.config.auth == "hmac":
+        named = "GITCOORD_HMAC_KEY" if os.environ.get("GITCOORD_HMAC_KEY", "").strip() else None
+        return key, named or str(node.home.path / "keys" / "hmac.secret")
+    return key, "GITCOORD_KEY" if seed_from_environment(agent) else str(node.home.key_path(agent))
