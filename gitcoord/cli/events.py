@@ -106,7 +106,7 @@ class EventFilter:
 
     def may_have(self, line: bytes) -> bool:
         """Return False if the line certainly holds no such event, so that most lines need not be parsed."""
-        from gitcoord.core.format.event import may_name, times_in, type_of
+        from gitcoord.core.format.raw_line import may_name, times_in, type_of
 
         if self.types and type_of(line) not in self.types:
             return False

@@ -16,7 +16,7 @@ from gitcoord.core import feature as features_of
 from gitcoord.core import limits
 from gitcoord.core.feature import Feature, SequencedEvent
 from gitcoord.core.fields import BUG, typed
-from gitcoord.core.fold import authority, members, quotas, terms
+from gitcoord.core.fold import authority, members, objections, quotas, terms
 from gitcoord.core.fold.authority import Asked, Permission, Role, Who
 from gitcoord.core.fold.chains import Chains, Inadmissible
 from gitcoord.core.fold.ledger_time import LedgerTime
@@ -308,7 +308,8 @@ class FleetState:
 
     def _objection(self, payload: BaseModel | None, actor: str, key: str | None = None) -> str | None:
         member = self.members.get(actor)
-        return self.members.objects(
+        return objections.objection(
+            self.members,
             payload,
             self.position + 1,
             actor=actor,

@@ -12,7 +12,8 @@ import filelock
 import tenacity
 
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, NotConfirmed, Unreachable
-from gitcoord.core.format.event import Event, Head, may_be_of_node, parse
+from gitcoord.core.format.event import Event, Head, parse
+from gitcoord.core.format.raw_line import may_be_of_node
 from gitcoord.core.round.replica import Replica
 from gitcoord.core.round.results import Report
 from gitcoord.node import peers, push_budget

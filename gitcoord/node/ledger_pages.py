@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.fleet_state import FleetState
-from gitcoord.core.format.event import parse, type_of
+from gitcoord.core.format.event import parse
+from gitcoord.core.format.raw_line import type_of
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ports import Oid

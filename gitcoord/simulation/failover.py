@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gitcoord.simulation.checking.signs import Election
 from gitcoord.simulation.machine import Machine, machines
-from gitcoord.simulation.remote import Election, SimulatedRemote
+from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.world import World
 
 HARMLESS = {"death", "clock", "rush"}

@@ -2,7 +2,7 @@
 
 The account posts the line, and the agent's key signs it, so both confirm that they are the same. The line is valid for
 one fleet, agent, account and repository. The agent that records reviews writes the signature into the ledger, where the
-fold checks it (`members.py`).
+fold checks it (`objections.py`).
 """
 
 from __future__ import annotations

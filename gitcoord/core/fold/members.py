@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from gitcoord.core import limits
-from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.fold.authority import ROLES, Role
 from gitcoord.core.fold.membership import (
     AUTHORITY,
@@ -28,9 +26,8 @@ from gitcoord.core.fold.membership import (
     KeyRevoked,
     RoleChanged,
 )
-from gitcoord.core.format import keys
 from gitcoord.core.format.event import Event
-from gitcoord.core.format.keys import Verifier, fingerprint, is_named
+from gitcoord.core.format.keys import fingerprint, is_named
 
 __all__ = ["AUTHORITY", "EVENTS", "MemberRecord", "Members", "AgentAdmitted", "AgentLeft", "FleetFounded"]
 
@@ -121,121 +118,6 @@ class Members:
         """Return whether an admin admitted `key` for a member that waits, or whose key is revoked."""
         bound = self.expected.get(member.id.casefold())
         return bound is not None and is_named(key, bound[0])
-
-    def objects(
-        self,
-        payload: BaseModel | None,
-        position: int,
-        *,
-        actor: str,
-        key: str,
-        fleet_id: str,
-        verifier: Verifier | None,
-    ) -> str | None:
-        """Return why a change of members is impossible, whoever wants it; None if it is possible."""
-        match payload:
-            case AgentJoined():
-                return self._objects_to_joining(actor, key)
-            case AgentAdmitted():
-                return self._objects_to_admitting(payload)
-            case RoleChanged(agent=agent, role=role):
-                return self._objects_to_losing(agent, role)
-            case AgentExpelled(agent=agent):
-                awaited = self.get(agent) is None and agent.casefold() in self.expected
-                return None if awaited else self._objects_to_losing(agent, None)
-            case GithubConfirmed():
-                return self._objects_to_account(payload, actor, fleet_id)
-            case KeyChanged():
-                return self._objects_to_key(payload, actor, key, fleet_id, verifier)
-            case KeyRevoked():
-                return self._objects_to_revoking(payload, position)
-        return None
-
-    def _objects_to_joining(self, actor: str, key: str) -> str | None:
-        bound = self.expected.get(actor.casefold())
-        if bound is not None and not is_named(key, bound[0]):
-            return f"{actor} is admitted with the key {bound[0]}, and this one is {fingerprint(key)}"
-        return self._taken(key, actor)
-
-    def _taken(self, key: str, agent: str) -> str | None:
-        owner = self.owners.get(key)
-        if owner is None or owner == agent.casefold() or (self.founded is not None and self.founded.auth == "hmac"):
-            return None
-        return f"this key has spoken for {self.by_id[owner].id if owner in self.by_id else owner}: one key, one agent"
-
-    def _objects_to_admitting(self, wish: AgentAdmitted) -> str | None:
-        member = self.get(wish.agent)
-        if member is None:
-            full = len(self.expected) >= limits.ADMITTED_BEFORE_MAX
-            return f"{limits.ADMITTED_BEFORE_MAX} agents are admitted already that never joined" if full else None
-        if not is_named(member.key, wish.key) and member.admitted and member.key not in self.revoked:
-            return f"the key of {member.id} is {fingerprint(member.key)}, not {wish.key}"
-        return None if wish.role in (None, "admin") else self._objects_to_losing(wish.agent, wish.role)
-
-    def _objects_to_losing(self, agent: str, role: Role | None) -> str | None:
-        """Return why an agent cannot lose its role: a fleet keeps an admin, who can repair what goes wrong."""
-        member = self.get(agent)
-        if member is None:
-            return f"{agent} has not joined"
-        return f"{member.id} is the last admin" if role != "admin" and self._is_last_admin(member) else None
-
-    def _is_last_admin(self, member: MemberRecord) -> bool:
-        return member.admin and not any(
-            one.admin and one.admitted and not one.left and not one.expelled and one.key not in self.revoked
-            for one in self.by_id.values()
-            if one is not member
-        )
-
-    def _objects_to_key(
-        self, change: KeyChanged, actor: str, key: str, fleet_id: str, verifier: Verifier | None
-    ) -> str | None:
-        if self.founded is not None and self.founded.auth == "hmac":
-            return "all agents of this fleet share one secret"
-        try:
-            keys.check_form(change.key)
-        except ValueError as wrong:
-            return f"the new key cannot be one: {wrong}"
-        if [*self.owners.values()].count(actor.casefold()) >= limits.KEYS_OF_ONE_MAX:
-            return (
-                f"{actor} has had {limits.KEYS_OF_ONE_MAX} keys, and each is kept: an admin can revoke the one "
-                "that it has, and admit another"
-            )
-        message = keys.possession(fleet_id, actor, key, change.key)
-        if verifier is not None and not verifier.proves(change.key, message, change.proof):
-            return "the new key has not signed the change: whoever holds it proves that by `proof`"
-        return "it is the key that it has" if change.key == key else self._taken(change.key, actor)
-
-    def _objects_to_account(self, wish: GithubConfirmed, actor: str, fleet_id: str) -> str | None:
-        """Return why an account cannot be confirmed. An admin needs no proof; others need the agent's signature."""
-        member = self.get(wish.agent)
-        if member is None:
-            return f"{wish.agent} has not joined"
-        if self.role_of(actor) == "admin" and not wish.proof:
-            return None
-        if not wish.proof:
-            return "only an admin may without the proof that `gitcoord agent prove` prints"
-        if self.founded is not None and self.founded.auth == "hmac":
-            return "all agents of this fleet share one secret: no signature is one agent's, so an admin confirms it"
-        if self.role_of(member.id) is None or member.key in self.revoked:
-            return f"{member.id} is no member whose key counts"
-        if member.claim.casefold() != wish.login.casefold():
-            return f"{member.id} does not say that it is {wish.login} on GitHub"
-        if member.github and member.github.casefold() != wish.login.casefold():  # an older proof may be shown again
-            return f"{member.id} is confirmed to be {member.github}: only an admin changes that"
-        proof = AccountProof(fleet_id, member.id, wish.login, wish.repository, wish.proof)
-        return None if proof.is_by(member.key) else f"the proof is not signed with the key of {member.id}"
-
-    def _objects_to_revoking(self, wish: KeyRevoked, position: int) -> str | None:
-        if self.founded is not None and self.founded.auth == "hmac":
-            return "all agents of this fleet share one secret: without it nobody could speak"
-        key = self.key_named(wish.key)
-        if key is None:
-            return f"no member has or had the key {wish.key}"
-        if wish.after is not None and wish.after >= position:
-            return f"position {wish.after} is not before this line"
-        member = self.by_id.get(self.owners[key])
-        last = member is not None and member.key == key and self._is_last_admin(member)
-        return f"it is the key of {member.id}, the last admin" if last and member is not None else None
 
     def key_named(self, name: str) -> str | None:
         """Return the key of a member, present or past, that `name`, a key or a fingerprint, names."""

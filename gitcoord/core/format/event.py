@@ -4,13 +4,12 @@ The first five fields are those of the original log format. `seq` and `prev` cha
 (an election, a heartbeat) are outside any chain and have neither.
 
 A line has exactly one spelling: a line that `seal` would not write byte for byte is no event. Only the modules of this
-folder know the spelling. Others call `parse`, or the functions below that look at a line without parsing it.
+folder know the spelling. Others call `parse`, or `raw_line.py`, which looks at a line without parsing it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,15 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from gitcoord.core import limits, names
 from gitcoord.core.errors import Refused
 from gitcoord.core.format import event_fields
-from gitcoord.core.format.strict_json import (
-    ONE_SPELLING,
-    TEXT,
-    Malformed,
-    json_object,
-    spelled_object,
-    text_of,
-    written,
-)
+from gitcoord.core.format.strict_json import ONE_SPELLING, Malformed, json_object, spelled_object, text_of, written
 
 FORMAT = event_fields.FORMAT
 
@@ -229,12 +220,9 @@ def parse(line: bytes) -> Event:
 
 
 def _usual(line: bytes) -> Event | None:
-    """Return the event if the line matches the pattern of nearly all lines; None otherwise.
-
-    It takes half of the time: no field has to be checked by itself.
-    """
+    """Return the event, in half of the time, if the line matches the pattern of nearly all lines; None otherwise."""
     try:
-        found = _USUAL.match(line.decode())
+        found = event_fields.USUAL_LINE.match(line.decode())
         if found is None:
             return None
         interaction, actor, type_, content, timestamp, nonce, node, seq, prev, vouch, re_, to, term, data, key, sig = (
@@ -309,56 +297,3 @@ def parse_all(lines: Iterable[bytes]) -> list[Event]:
         except Malformed:
             continue
     return events
-
-
-# Lines looked at without parsing
-def type_of(line: bytes) -> str:
-    """Return the type of the event in `line`."""
-    found = _TYPE_OF.match(line)
-    return found[1].decode() if found else ""
-
-
-def may_name(line: bytes, name: str) -> bool:
-    """Return False if no text in `line` is `name`, in whatever case."""
-    return not name.isascii() or written(name).lower().encode() in line.lower()
-
-
-def may_say(line: bytes, name: str, value: str) -> bool:
-    """Return False if the event in `line` certainly has no field `name`, in its data or beside it, that is `value`."""
-    return f"{written(name)}:{written(value)}".encode() in line
-
-
-def may_be_of_node(line: bytes, node: str) -> bool:
-    """Return False if the event in `line` is certainly none of the chain of `node`."""
-    return f'"node":"{node}","seq":'.encode() in line
-
-
-def may_be_imported(line: bytes) -> bool:
-    """Return False if the event in `line` has certainly no original author."""
-    return b'"source":{' in line
-
-
-def times_in(line: bytes) -> list[str]:
-    """Return the event's time and, of an imported one, the original time."""
-    return [found.decode() for found in _TIMES_IN.findall(line)]
-
-
-_AGENT = names.inner(names.AGENT) + "(?<![ .])"  # what `is_agent_id` says
-_UID, _HASH = names.inner(names.UID), names.inner(names.HASH)
-_USUAL = re.compile(
-    rf"""
-    \{{"interaction":(null|0|[1-9][0-9]{{0,8}}),"actor":"({_AGENT})","type":"({names.inner(names.EVENT_TYPE)})",
-    "content":"({TEXT})","timestamp":"({names.inner(names.TIMESTAMP)})","nonce":"({_UID})",
-    "node":"({names.inner(names.NODE)})"
-    (?:,"seq":([1-9][0-9]{{0,14}}),"prev":"((?<=,"seq":1,"prev":")|(?<!,"seq":1,"prev":"){_HASH})"
-    (?:,"vouch":"({names.inner(names.VOUCH)})")?)?
-    (?:,"re":"({_UID})")?
-    (?:,"to":\["({_AGENT}(?:","{_AGENT}){{0,{limits.AGENTS_PER_EVENT_MAX - 1}}})"\])?
-    (?:,"term":(0|[1-9][0-9]{{0,14}}))?
-    (?:,"data":(\{{.+\}}))?
-    ,"key":"({names.inner(names.KEY)})","sig":"({names.inner(names.SIGNATURE)})"\}}\Z""",
-    re.VERBOSE,
-)
-# Numbers are so short there that none is too large.
-_TYPE_OF = re.compile(rb'\{"interaction":(?:null|[0-9]+),"actor":"[^"]*","type":"([^"]*)"')
-_TIMES_IN = re.compile(rb'"timestamp":"([^"\\]*)"')

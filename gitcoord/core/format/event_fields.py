@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from gitcoord.core import limits, names
-from gitcoord.core.format.strict_json import Malformed
+from gitcoord.core.format.strict_json import TEXT, Malformed
 
 FORMAT = 2
 """The version of the event format. It is part of the signed bytes."""
@@ -71,3 +72,22 @@ def _check_chain(seq: int | None, prev: str | None) -> None:
         raise Malformed("`seq` counts from 1 and goes with `prev`")
     if prev is not None and (prev != "" if seq == 1 else not names.HASH.match(prev)):
         raise Malformed("`prev` is not the hash of the line before, or not empty in the first line")
+
+
+_AGENT = names.inner(names.AGENT) + "(?<![ .])"  # what `is_agent_id` says
+_UID, _HASH = names.inner(names.UID), names.inner(names.HASH)
+USUAL_LINE = re.compile(
+    rf"""
+    \{{"interaction":(null|0|[1-9][0-9]{{0,8}}),"actor":"({_AGENT})","type":"({names.inner(names.EVENT_TYPE)})",
+    "content":"({TEXT})","timestamp":"({names.inner(names.TIMESTAMP)})","nonce":"({_UID})",
+    "node":"({names.inner(names.NODE)})"
+    (?:,"seq":([1-9][0-9]{{0,14}}),"prev":"((?<=,"seq":1,"prev":")|(?<!,"seq":1,"prev":"){_HASH})"
+    (?:,"vouch":"({names.inner(names.VOUCH)})")?)?
+    (?:,"re":"({_UID})")?
+    (?:,"to":\["({_AGENT}(?:","{_AGENT}){{0,{limits.AGENTS_PER_EVENT_MAX - 1}}})"\])?
+    (?:,"term":(0|[1-9][0-9]{{0,14}}))?
+    (?:,"data":(\{{.+\}}))?
+    ,"key":"({names.inner(names.KEY)})","sig":"({names.inner(names.SIGNATURE)})"\}}\Z""",
+    re.VERBOSE,
+)
+"""The pattern of nearly all lines. Its numbers have so few digits that none is too large."""

@@ -15,8 +15,9 @@ from gitcoord.core.errors import ForeignLedger, Refused
 from gitcoord.core.fleet_state import EMPTY, FleetState
 from gitcoord.core.fold import membership, terms
 from gitcoord.core.fold.chains import Inadmissible
-from gitcoord.core.format.event import hash_of, may_say, parse, type_of
+from gitcoord.core.format.event import hash_of, parse
 from gitcoord.core.format.keys import FINGERPRINT_PREFIX, fingerprint
+from gitcoord.core.format.raw_line import may_say, type_of
 from gitcoord.core.format.strict_json import Malformed
 
 VARIABLE = "GITCOORD_TRUST"

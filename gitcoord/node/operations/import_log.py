@@ -18,7 +18,8 @@ from typing import Any, BinaryIO, NamedTuple
 from gitcoord.core import limits, names, times
 from gitcoord.core.fields import check_text
 from gitcoord.core.fleet_state import FleetState
-from gitcoord.core.format.event import Draft, Event, may_be_imported, parse, uid_of
+from gitcoord.core.format.event import Draft, Event, parse, uid_of
+from gitcoord.core.format.raw_line import may_be_imported
 from gitcoord.core.format.strict_json import Malformed, json_object
 from gitcoord.core.secret_scan.credentials import OnSecret, OwnSecrets, looks_like_credential
 from gitcoord.node.clock import utc_now

@@ -21,17 +21,13 @@ from gitcoord.core.format.event import (
     context_of,
     fleet_id_of,
     hash_of,
-    may_be_of_node,
-    may_name,
-    may_say,
     parse,
     seal,
     signed_part,
-    times_in,
-    type_of,
     uid_of,
 )
 from gitcoord.core.format.keys import Verifier
+from gitcoord.core.format.raw_line import may_be_of_node, may_name, may_say, times_in, type_of
 from gitcoord.core.format.strict_json import Malformed
 from tests.core.lines import FLEET, NOW, draft, signer_of
 
