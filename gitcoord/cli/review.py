@@ -11,6 +11,7 @@ import click
 
 from gitcoord.cli.common import Noun, as_option, echo, json_option, print_json, speaker, tell
 from gitcoord.cli.forge import at, node_if_any
+from gitcoord.core import rights
 from gitcoord.core.errors import GitcoordError, Lost
 from gitcoord.core.secret_scan.credentials import OnSecret
 
@@ -70,7 +71,7 @@ def post(number: int, repo: str | None, dry_run: bool, actor: str | None, as_jso
 def _record(node: Node, proposals: Sequence[NewEvent], actor: str) -> None:
     """Record the review in the ledger, once. If the remote is unreachable, it is queued."""
     for one in proposals:
-        reason = node.fleet.why_not(one.type, actor=actor, re=one.re, data=one.data)
+        reason = rights.why_not(node.fleet, one.type, actor=actor, re=one.re, data=one.data)
         if reason is not None:
             tell(
                 "review",

@@ -8,20 +8,20 @@ its position and changes nothing, for a known reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel
 
 from gitcoord.core import feature as features_of
-from gitcoord.core import limits
+from gitcoord.core import limits, rights
+from gitcoord.core.event_types import CONTROL, EventTypes
 from gitcoord.core.feature import Feature, SequencedEvent
 from gitcoord.core.fields import BUG, typed
-from gitcoord.core.fold import authority, members, objections, quotas, terms
-from gitcoord.core.fold.authority import Asked, Permission, Role, Who
+from gitcoord.core.fold import membership
 from gitcoord.core.fold.chains import Chains, Inadmissible
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
-from gitcoord.core.fold.membership import AgentJoined, KeyRevoked, stripped
+from gitcoord.core.fold.membership import KeyRevoked, stripped
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.fold.places import Ahead, Places, standing_of
 from gitcoord.core.fold.quotas import Quotas
@@ -32,18 +32,9 @@ from gitcoord.core.format.event import FORMAT, FOUNDING, Event, Head, fleet_id_o
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.format.strict_json import Malformed
 
-CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
-"""Types of lines that are outside any chain, and never in one."""
-
-CORE_EVENTS: dict[str, type[BaseModel]] = {**members.EVENTS, **terms.EVENTS, **quotas.EVENTS}
-
-CORE_AUTHORITY: dict[str, Who] = {**members.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY}
-
 STATE = "gitcoord.state/9"
 """The schema of `dump`, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another schema is not read (`tests/core/fold/test_state_shape.py`)."""
-
-_ADMIN = int(Who.ADMIN)  # a plain number: to join flags takes a microsecond, at every line
 
 EMPTY = hash_of(b"gitcoord ledger")
 """The digest of a log without lines."""
@@ -72,16 +63,7 @@ class FleetState:
         self.occasions = Occasions()
         self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
         self.voids = Voids()
-        self._models = dict(CORE_EVENTS)
-        for feature in features.values():
-            self._models.update(feature.EVENTS)
-        # Features that let the leader do some things only after an approval
-        self._withhold = [
-            (name, withholds)
-            for name, feature in self.features.items()
-            if (withholds := getattr(feature, "withholds", None)) is not None
-        ]
-        self._permissions: Mapping[str, Permission] = authority.permissions(CORE_AUTHORITY, self.features)
+        self.types = EventTypes(self.features)
 
     def anew(self) -> FleetState:
         """Return an empty fold of the same ledger that knows from the start which keys are revoked."""
@@ -178,15 +160,16 @@ class FleetState:
     def apply(self, event: Event) -> SequencedEvent:
         """Fold an event that is known to be admissible."""
         payload, void = self.judge(event)
-        parent = self.positions.get(event.re) if event.re else None
+        parent = self.positions.get(event.re or "")
         standing = standing_of(event, self.members, self.position + 1)
         if event.term is not None and standing == "member":  # terms of others would only use up numbers
-            if event.type != "leader_election" or self.may_lead(event.actor):
+            if event.type != "leader_election" or rights.may_lead(self, event.actor):
                 self.terms.see(event.term)
         if void is None:
             if event.type == FOUNDING:
                 self.id = fleet_id_of(event.line)
-            self.members.fold(self.position + 1, event, payload, newcomer=self._newcomer_role(payload))
+            newcomer = self.types.newcomer_role(self.states, payload)
+            self.members.fold(self.position + 1, event, payload, newcomer=newcomer)
         role = self.members.role_of(event.actor) or "guest"
         if void is None and role != "guest":
             self.time.witness(event.actor, event.timestamp, admin=role == "admin")
@@ -206,19 +189,14 @@ class FleetState:
             self.quotas.count(event, self.time.now, self.members, void)
         self.places.count(event, self.members, self.time, void=void is not None, standing=standing)
         if event.term is not None:
-            self._note_duty(event, void)
+            self.occasions.note(event, void, by_leader=self.terms.is_leaders(event) and self.members.signed(event))
         if event.seq is not None:
             self.chains.take(event)
         self.position += 1
         self.digest = hash_of(self.digest.encode() + event.line)
         self._fold_features(sequenced)
-        if (
-            void is None
-            and payload is not None
-            and (permission := self._permissions.get(event.type))
-            and permission.who & _ADMIN
-        ):
-            self._depose_if_barred()  # an admin may have taken the leader's right to lead
+        if void is None and payload is not None and self.types.may_admins_write(event.type):
+            rights.depose_if_barred(self)  # an admin may have taken the leader's right to lead
         return sequenced
 
     def _fold_features(self, sequenced: SequencedEvent) -> None:
@@ -249,19 +227,10 @@ class FleetState:
             return void.position
         return self.positions.get(event.uid)
 
-    def _note_duty(self, event: Event, void: str | None) -> None:
-        duty = event.data.get("duty")
-        if not isinstance(duty, str) or duty in self.done:
-            return
-        if void is None:
-            self.occasions.note_done(duty)
-        elif event.term == self.terms.term and event.actor == self.terms.leader and self.members.signed(event):
-            self.occasions.note_void(duty, event.timestamp, void)
-
     def judge(self, event: Event) -> tuple[BaseModel | None, str | None]:
         """Return the event's typed data, and why it has no effect here (None: it has one). Change nothing."""
         try:
-            payload = typed(self._models.get(event.type), event.content, event.data)
+            payload = typed(self.types.model_of(event.type), event.content, event.data)
         except ValueError as wrong:
             return None, f"its data is wrong: {wrong}"[: limits.VOID_REASON_KEPT]
         if event.uid in self.positions:
@@ -270,81 +239,20 @@ class FleetState:
         void = (
             self.members.rejects(event, position)
             or self.terms.rejects(event, payload, self.digest)
-            or self.forbids(event.type, actor=event.actor, leads=event.term is not None, re=event.re, payload=payload)
+            or rights.forbids(self, event.type, event.actor, leads=event.term is not None, re=event.re, payload=payload)
             or self.quotas.rejects(event, self.time.now, self.members)
         )
-        if void is None and event.type in members.EVENTS:
-            void = self._objection(payload, event.actor, event.key)
+        if void is None and event.type in membership.EVENTS:
+            void = rights.objection(self, payload, event.actor, event.key)
         if isinstance(payload, KeyRevoked) and (void is None or position in self.revocations):
             key = self.members.key_named(payload.key) or ""
             void = self.revocations.judge(position, key, payload.after, void, self.members.revoked.get(key))
         if void is None and event.term is not None:
-            void = next(filter(None, (withholds(self.states[name], event) for name, withholds in self._withhold)), None)
+            void = self.types.withheld(self.states, event)
         duty = event.data.get("duty")
         if void is None and event.term is not None and isinstance(duty, str) and duty in self.done:
             void = "its duty was done before"  # a ledger lost it, and it came back after the duty was done again
         return payload, void
-
-    def forbids(self, type_: str, *, actor: str, leads: bool, re: str | None, payload: BaseModel | None) -> str | None:
-        """Return why `actor`, whose key is right, may not write such an event now; None if it may."""
-        permission = self._permissions.get(type_)
-        if permission is None:
-            return None
-        asked = Asked(type_, actor, self.members.role_of(actor) or "guest", leads, re, payload)
-        void = authority.rejects(permission, asked, self.states.get(permission.feature or ""), self.members)
-        member = self.members.get(actor)
-        return f"{void}; {actor} has left: `gitcoord init` joins again" if void and member and member.left else void
-
-    def why_not(self, type_: str, *, actor: str, re: str | None, data: Mapping[str, Any]) -> str | None:
-        """Return why the author would have no right to an event that is not written yet; None if it would."""
-        if self.members.role_of(actor) is None:
-            return None  # it waits to be admitted, or its joining is queued: the ledger decides
-        try:
-            payload = typed(self._models.get(type_), "", data)
-        except ValueError:
-            return None
-        reason = self.forbids(type_, actor=actor, leads=False, re=re, payload=payload)
-        return reason or (self._objection(payload, actor) if type_ in members.EVENTS else None)
-
-    def _objection(self, payload: BaseModel | None, actor: str, key: str | None = None) -> str | None:
-        member = self.members.get(actor)
-        return objections.objection(
-            self.members,
-            payload,
-            self.position + 1,
-            actor=actor,
-            key=key or (member.key if member else ""),
-            fleet_id=self.id or "",
-            verifier=self.verifier,
-        )
-
-    def _newcomer_role(self, payload: BaseModel | None) -> Role:
-        """Return the role of an agent that joins by itself. A feature may have a setting for it."""
-        if isinstance(payload, AgentJoined):
-            for name, feature in self.features.items():
-                if hasattr(feature, "newcomer"):
-                    return cast(Role, feature.newcomer(self.states[name]))
-        return "member"
-
-    def may_lead(self, agent: str) -> bool:
-        """Return whether an election by `agent`, a member with this key, would count."""
-        member = self.members.get(agent)
-        return (
-            member is not None
-            and member.admitted
-            and not member.expelled
-            and member.key not in self.members.revoked
-            and self.quotas.mute_of(agent, self.time.now) is None
-            and self.forbids("leader_election", actor=agent, leads=False, re=None, payload=None) is None
-        )
-
-    def _depose_if_barred(self) -> None:
-        if self.terms.leader is not None and not self.may_lead(self.terms.leader):
-            self.terms.depose()
-
-    def model_of(self, type_: str) -> type[BaseModel] | None:
-        """Return the payload model of an event type; None if no feature, nor the core, knows the type."""
-        return self._models.get(type_)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON values, equal on every machine for equal lines."""
@@ -382,10 +290,8 @@ class FleetState:
         fleet.chains = Chains.load(value["chains"])
         fleet.positions = positions_from(str(value["uids"]), set(value["void"]), fleet.position)
         fleet.members = Members.load(value["members"])
-        fleet.terms = Terms.load(value["terms"])
-        fleet.time = LedgerTime.load(value["time"])
-        fleet.quotas = Quotas.load(value["quotas"])
-        fleet.places = Places.load(value["places"])
+        fleet.terms, fleet.time = Terms.load(value["terms"]), LedgerTime.load(value["time"])
+        fleet.quotas, fleet.places = Quotas.load(value["quotas"]), Places.load(value["places"])
         fleet.occasions = Occasions.load(value["occasions"])
         fleet.refusals = dict(value["refusals"])
         fleet.voids = Voids.load(value["voids"])

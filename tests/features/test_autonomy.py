@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gitcoord.core import times
+from gitcoord.core import rights, times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.feature import Duty, SequencedEvent
@@ -57,7 +57,7 @@ def decide(one: Story, actor: str, name: str, asked: Any) -> SequencedEvent:
     """What the command writes, in the ledger."""
     what = COMMANDS[name]
     [draft] = what.decide(ctx(one, actor), asked)  # type: ignore[union-attr]
-    reason = one.fleet.why_not(draft.type, actor=actor, re=draft.re, data=draft.data)
+    reason = rights.why_not(one.fleet, draft.type, actor=actor, re=draft.re, data=draft.data)
     if reason is not None:  # as `acting.propose` says it
         raise Refused(reason)
     return one.say(actor, draft.type, draft.content, data=draft.data, re=draft.re)

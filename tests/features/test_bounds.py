@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from gitcoord.core.commands import Command
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.event_types import CORE_EVENTS
 from gitcoord.core.fields import typed
-from gitcoord.core.fleet_state import CORE_EVENTS
 from gitcoord.core.names import is_agent_id
 from gitcoord.features import FEATURES
 from gitcoord.features.settings import Settings

@@ -17,9 +17,10 @@ from pydantic import BaseModel
 from gitcoord.core import limits
 from gitcoord.core.commands import Context
 from gitcoord.core.duties import wanted
+from gitcoord.core.event_types import CONTROL, CORE_EVENTS
 from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import BUG
-from gitcoord.core.fleet_state import CONTROL, CORE_EVENTS, FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.members import MemberRecord
 from gitcoord.core.format.event import Event, Head

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gitcoord.core import times
+from gitcoord.core import rights, times
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.feature import Duty
@@ -59,7 +59,7 @@ class Work:
         uids = []
         proposals = what.decide(self.ctx(actor), what.arguments.model_validate(given))
         for one in proposals:
-            reason = self.story.fleet.why_not(one.type, actor=actor, re=one.re, data=one.data)
+            reason = rights.why_not(self.story.fleet, one.type, actor=actor, re=one.re, data=one.data)
             if reason is not None:  # as `acting.propose` says it
                 raise Refused(reason)
         for one in proposals:

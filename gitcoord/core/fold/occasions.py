@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gitcoord.core import limits
+from gitcoord.core.format.event import Event
 
 
 class Tried(NamedTuple):
@@ -23,6 +24,16 @@ class Occasions:
 
     done: dict[str, None] = field(default_factory=dict)
     tried: dict[str, Tried] = field(default_factory=dict)
+
+    def note(self, event: Event, void: str | None, *, by_leader: bool) -> None:
+        """Note the duty that an event with a term names, if it was done, or if it was the leader's and void."""
+        duty = event.data.get("duty")
+        if not isinstance(duty, str) or duty in self.done:
+            return
+        if void is None:
+            self.note_done(duty)
+        elif by_leader:
+            self.note_void(duty, event.timestamp, void)
 
     def note_done(self, key: str) -> None:
         self.tried.pop(key, None)

@@ -83,6 +83,10 @@ class Terms:
             return f"its term is {event.term}, but here {self.leader or 'nobody'} leads term {self.term}"
         return None
 
+    def is_leaders(self, event: Event) -> bool:
+        """Return whether the line claims to be the leader's, in its term."""
+        return event.term == self.term and event.actor == self.leader
+
     def see(self, term: int | None) -> None:
         """Note the term of any line, valid or not. A limited jump keeps one line from using up all terms."""
         if term is not None and self.highest < term <= self.highest + limits.TERM_JUMP_MAX:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gitcoord.core import limits
+from gitcoord.core import limits, rights
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Signer, context_of, hash_of
@@ -85,7 +85,7 @@ def _unsigned(data: bytes, seal: Seal | None, fleet: FleetState) -> str | None:
         return "it is not signed by a member"
     if (seal.agent, seal.term, seal.position) != (terms.leader, terms.term, fleet.position):
         return f"it is signed by {seal.agent}, not by the leader of its term"
-    if member.key != seal.key or not fleet.may_lead(seal.agent):
+    if member.key != seal.key or not rights.may_lead(fleet, seal.agent):
         return f"it is signed with a key that is not {seal.agent}'s"
     good = fleet.verifier.proves(seal.key, _message(data, seal, fleet.id or ""), seal.sig)
     return None if good else "its signature is wrong"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fleet_state import CORE_AUTHORITY, CORE_EVENTS
+from gitcoord.core.event_types import CORE_AUTHORITY, CORE_EVENTS
 from gitcoord.core.fold.authority import MEANING, Who
 
 HEAD = """# Who may write what

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.event_types import CORE_EVENTS
 from gitcoord.core.fields import as_text
-from gitcoord.core.fleet_state import CORE_EVENTS
 from gitcoord.core.format.event import Event, parse, uid_of
 from gitcoord.core.format.raw_line import may_name
 from gitcoord.core.names import same_agent, uid_from

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from gitcoord.core.event_types import CONTROL
 from gitcoord.core.feature import SequencedEvent
-from gitcoord.core.fleet_state import CONTROL, FleetState
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.revocations import Revocations
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import Verifier

@@ -165,7 +165,7 @@ class _LineReader:
             return None
         self.known.add(uid)
         type_ = fields["type"]
-        if self.fleet.model_of(type_) is not None:
+        if self.fleet.types.model_of(type_) is not None:
             # Another log's events must not act in this one: nobody is elected, admitted or removed by them.
             source["type"], type_ = type_, f"imported_{type_}"[:64]
         return Draft(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import filelock
 from pydantic import BaseModel, ValidationError
 
+from gitcoord.core import rights
 from gitcoord.core.commands import Answer, Command, Context, NewEvent, Query
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, Refused
 from gitcoord.core.fields import typed
@@ -103,7 +104,7 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
         proposals = command.decide(context(node, actor), asked)
         for one in proposals:
             try:
-                typed(node.fleet.model_of(one.type), one.content, one.data)
+                typed(node.fleet.types.model_of(one.type), one.content, one.data)
             except ValueError as wrong:  # the ledger would void it, for every node and for the same reason
                 raise Refused(str(wrong)) from None
             check_right(node, actor, one.type, re=one.re, data=one.data)
@@ -114,7 +115,7 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
 
 def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Mapping[str, Any]) -> None:
     """Raise Refused if the ledger shows that `actor` may not write such an event. The fold is the judge."""
-    reason = node.fleet.why_not(type_, actor=actor, re=re, data=data)
+    reason = rights.why_not(node.fleet, type_, actor=actor, re=re, data=data)
     if reason is not None:
         raise Refused(f"{reason}: `gitcoord agent roles` shows who is what")
 
@@ -182,7 +183,7 @@ def act(
 def check_data(node: Node, draft: Draft) -> None:
     """Raise Refused if the ledger would void the event for its data, whatever the state."""
     try:
-        typed(node.fleet.model_of(draft.type), draft.content, draft.data)
+        typed(node.fleet.types.model_of(draft.type), draft.content, draft.data)
     except ValueError as wrong:
         raise Refused(f"{draft.type}: {wrong}") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.fleet_state import CORE_EVENTS
+from gitcoord.core.event_types import CORE_EVENTS
 from gitcoord.features import FEATURES
 
 MODELS: dict[str, type[BaseModel]] = {

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from gitcoord.core.fleet_state import CONTROL, CORE_AUTHORITY, CORE_EVENTS, FleetState
+from gitcoord.core import rights
+from gitcoord.core.event_types import CONTROL, CORE_AUTHORITY, CORE_EVENTS
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold import authority
 from gitcoord.core.fold.account_proof import AccountProof
 from gitcoord.core.fold.authority import (
@@ -391,5 +393,6 @@ def test_a_fold_that_was_written_down_judges_as_before() -> None:
     scene = Scene()
     again = FleetState.load(json.loads(json.dumps(scene.story.fleet.dump())), FEATURES, Verifier())
     for fleet in (scene.story.fleet, again):
-        assert "only an admin" in str(fleet.why_not("config_changed", actor="member", re=None, data={"set": {}}))
-        assert fleet.why_not("config_changed", actor="admin", re=None, data={"set": {}}) is None
+        reason = rights.why_not(fleet, "config_changed", actor="member", re=None, data={"set": {}})
+        assert "only an admin" in str(reason)
+        assert rights.why_not(fleet, "config_changed", actor="admin", re=None, data={"set": {}}) is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitcoord.core import limits
+from gitcoord.core import limits, rights
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.fold.members import Members
 from gitcoord.core.fold.terms import Terms
@@ -104,7 +104,7 @@ def test_who_left_speaks_as_a_guest_until_it_joins_again() -> None:
     note, setting = story.say("bob", "note", "goodbye"), story.say("bob", "config_changed", data={"set": {"recent": 5}})
     assert (note.void, note.role) == (None, "guest")
     assert "`gitcoord init` joins again" in str(setting.void)
-    assert not story.fleet.may_lead("bob") and story.elect("bob", 1).void is not None
+    assert not rights.may_lead(story.fleet, "bob") and story.elect("bob", 1).void is not None
     assert story.say("bob", "agent_joined").role == "admin"
     assert story.say("bob", "config_changed", data={"set": {"recent": 5}}).void is None
 

@@ -122,7 +122,7 @@ def test_an_admin_ends_a_flood_whatever_it_wrote_itself(story: Story) -> None:
         ("agent_admitted", {"agent": "new", "key": fingerprint(signer_of("new").key)}),
     ):
         assert story.say("alice", type_, data=data).void is None
-    assert {*places.ALWAYS} <= {*story.fleet._permissions}
+    assert {*places.ALWAYS} <= {*story.fleet.types.permissions}
 
 
 def test_an_author_begins_so_many_nodes_in_a_day(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
