@@ -12,7 +12,7 @@ from gitcoord.core import limits
 from gitcoord.core.errors import Corrupt
 from gitcoord.core.format.event import Event, parse
 from gitcoord.core.format.strict_json import Malformed
-from gitcoord.core.ledger.log_files import lines_of
+from gitcoord.core.ledger.log_files import joined, lines_of
 from gitcoord.core.names import NODE
 from gitcoord.core.ports import Fetched, Objects, Oid, TreeEntry
 
@@ -47,11 +47,11 @@ def write(
     for event in pending:
         chunks.setdefault(chunk_of(event), []).append(event.line)
     if chunks:
-        names = {f"{number:08d}.log": TreeEntry(objects.put_blob(_joined(lines))) for number, lines in chunks.items()}
+        names = {f"{number:08d}.log": TreeEntry(objects.put_blob(joined(lines))) for number, lines in chunks.items()}
         root[QUEUE] = TreeEntry(objects.put_tree(names), is_tree=True)
-    root[HEARTBEATS] = TreeEntry(objects.put_blob(_joined(heartbeats)))
+    root[HEARTBEATS] = TreeEntry(objects.put_blob(joined(heartbeats)))
     if orphans:
-        root[ORPHANS] = TreeEntry(objects.put_blob(_joined(orphans)))
+        root[ORPHANS] = TreeEntry(objects.put_blob(joined(orphans)))
     message = f"outbox of {node}: {len(pending)} pending, {len(heartbeats)} heartbeats [skip ci]\n\nNonce: {nonce}\n"
     parents = [parent] if parent else []
     return objects.put_commit(tree=objects.put_tree(root), parents=parents, message=message, author=node, time_s=time_s)
@@ -138,7 +138,3 @@ def _events(lines: Sequence[bytes]) -> list[Event]:
         if event.type == "heartbeat" and event.seq is None:
             events.append(event)
     return events
-
-
-def _joined(lines: Sequence[bytes]) -> bytes:
-    return b"".join(line + b"\n" for line in lines)
