@@ -180,10 +180,10 @@ def chosen_agent(node: Node | Writer, actor: str | None) -> tuple[str, str]:
             raise Refused(
                 "--as names no agent: leave it out, or name one (`gitcoord whoami` shows who acts without it)"
             )
-        return actor, "chosen with --as"
+        return placed(actor), "chosen with --as"
     found = os.environ.get("GITCOORD_AGENT", "").strip()
     if found:
-        return found, "chosen with GITCOORD_AGENT"
+        return placed(found), "chosen with GITCOORD_AGENT"
     if node.home.worktree_agent is not None:
         return node.home.worktree_agent, "the agent of this work tree"
     if node.config.agent is not None:
@@ -192,6 +192,15 @@ def chosen_agent(node: Node | Writer, actor: str | None) -> tuple[str, str]:
         "no agent is chosen here: name one with --as or GITCOORD_AGENT, or give this place one with "
         "`gitcoord init --agent NAME`"
     )
+
+
+def placed(agent: str) -> str:
+    """Return the agent that a name with `{worktree}` means in this work tree. Raise Refused outside of any."""
+    if names.WORKTREE not in agent:
+        return agent
+    from gitcoord.store.git import repo_location
+
+    return names.agent_id(names.in_worktree(agent, repo_location.worktree_title(Path.cwd())))
 
 
 def event_id(node: Node, short: str) -> str:

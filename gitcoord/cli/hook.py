@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gitcoord.cli import client_hooks
 from gitcoord.cli.common import Noun, echo, json_option, print_json, tell, writer_here
 from gitcoord.cli.dry_run import dry_run_option, would
 from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Lost
-
-Reservation = Mapping[str, Any]  # as `gitcoord reservations --json` has it
-Touched = Mapping[str, Any]  # `touches`: paths, `reservation`
 
 PATHS_SHOWN = 3
 
@@ -45,8 +43,15 @@ def pre_commit(as_json: bool) -> None:
     Example:
       gitcoord hook pre-commit
     """
+    from gitcoord.node.operations import reserved_paths
+    from gitcoord.store import hooks
+
     try:
-        found, refuses = _look(Path.cwd())
+        folder = Path.cwd()
+        paths = hooks.staged_paths(folder)  # BEFORE a repository is opened: that forgets which index git uses
+        writer = writer_here()
+        agent = os.environ.get("GITCOORD_AGENT") or writer.config.agent or ""
+        found, refuses = reserved_paths.look(writer, folder, paths, agent, tell=tell)
     except GitcoordError as wrong:
         echo(f"gitcoord: reservations were not checked: {wrong}", err=True)
         return
@@ -58,48 +63,7 @@ def pre_commit(as_json: bool) -> None:
         raise Lost("the commit is refused: ask the holders, wait, or commit with --no-verify")
 
 
-def _look(folder: Path) -> tuple[list[Touched], bool]:
-    """Return which reservations of others the commit touches, and whether to refuse it. Raise GitcoordError."""
-    from gitcoord.node import peers as sightings
-    from gitcoord.node import status_cache
-    from gitcoord.store import hooks
-    from gitcoord.store.git import repo_location
-
-    paths = hooks.staged_paths(folder)  # BEFORE a repository is opened: that forgets which index a surrounding git uses
-    writer = writer_here()
-    seen = status_cache.read(writer.home)
-    if seen is None:  # no round has ended here since the last fetch
-        from gitcoord.node.node import open_node
-
-        with open_node(folder, tell=tell) as node:
-            seen = status_cache.compute(node.replica.branch, node.disk.node)
-    agent = os.environ.get("GITCOORD_AGENT") or writer.config.agent or ""
-    others = [
-        one
-        for one in sightings.active_reservations(writer.home.cache, seen)
-        if not _is_own(one, agent, seen.node, repo_location.worktree_name(folder))
-    ]
-    return touched(others, paths), (writer.config.hook or seen.hook) == "refuse"
-
-
-def _is_own(one: Reservation, agent: str, node: str, place: str) -> bool:
-    """Return whether the reservation is the actor's own. If no actor is named, those of this work tree are."""
-    same = one["agent"].casefold() == agent.casefold() or not agent
-    return same and (one["node"], one["place"]) == (node, place)
-
-
-def touched(held: Iterable[Reservation], changed: Sequence[str]) -> list[Touched]:
-    """Return the reservations that contain changed paths, each with those paths."""
-    from gitcoord.features import paths
-
-    found: list[Touched] = []
-    for one in held:
-        hit = [path for path in changed if any(paths.holds(pattern, path) for pattern in one["paths"])]
-        found += [{"touches": hit, "reservation": one}] if hit else []
-    return found
-
-
-def _in_words(row: Touched) -> str:
+def _in_words(row: Mapping[str, Any]) -> str:
     from gitcoord.cli.shown import plain
 
     one, hit = row["reservation"], row["touches"]
@@ -149,3 +113,7 @@ def _tell(did: str, dry_run: bool, as_json: bool) -> None:
         print_json({"schema": "gitcoord.hook/1", "did": [did] if did else []})
     else:
         echo(did or "nothing to do")
+
+
+for _one in (client_hooks.session_start, client_hooks.edit, client_hooks.session_end):
+    command.add_command(_one)

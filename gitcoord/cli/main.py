@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from gitcoord import __version__
-from gitcoord.cli.common import echo
+from gitcoord.cli.common import echo, placed
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.names import WORKTREE
 from gitcoord.core.text import Place
 from gitcoord.features import LISTED, control
 from gitcoord.store.program import search_path
@@ -47,6 +48,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "autonomy": "Limit what the leader decides alone; approve proposals",
         "recovery, alerts": "List agent failures, how they were handled, and alerts",
         "mcp": "Serve the fleet to an AI agent (Model Context Protocol)",
+        "setup": "Set up an AI client: MCP server, guide and hooks",
         "hook, actions": "Install the git hook; report to a GitHub workflow",
     },
     "Look after this clone": {
@@ -76,6 +78,7 @@ COMMANDS: dict[str, str] = {
     "fleet": "gitcoord.cli.fleet",
     "elect": "gitcoord.cli.elect",
     "mcp": "gitcoord.cli.mcp",
+    "setup": "gitcoord.cli.setup",
     "hook": "gitcoord.cli.hook",
     "actions": "gitcoord.cli.actions",
     "sync": "gitcoord.cli.sync",
@@ -164,6 +167,8 @@ def gitcoord(directory: str | None) -> None:
             os.chdir(directory)
         except OSError as wrong:
             raise click.BadParameter(f"{directory}: {wrong.strerror}", param_hint="-C") from None
+    if WORKTREE in os.environ.get("GITCOORD_AGENT", ""):
+        os.environ["GITCOORD_AGENT"] = placed(os.environ["GITCOORD_AGENT"])  # whoever reads it later, children too
 
 
 def _pipe_closed() -> int:

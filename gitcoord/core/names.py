@@ -47,6 +47,15 @@ def inner(pattern: re.Pattern[str]) -> str:
     return pattern.pattern.removesuffix(r"\Z")
 
 
+WORKTREE = "{worktree}"
+"""In an agent's name that is typed or set: the name of the work tree in which the command is run."""
+
+
+def in_worktree(named: str, worktree: str) -> str:
+    """Return an agent's name as it is meant in a work tree: one committed setting serves every work tree."""
+    return named.replace(WORKTREE, worktree)
+
+
 def is_agent_id(text: str) -> bool:
     """Return whether `text` may name an agent."""
     return bool(AGENT.match(text)) and text[-1] not in " ."

@@ -71,7 +71,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "CLAUDE.md").symlink_to("AGENTS.md")
     agent_guide.write(tmp_path / "CLAUDE.md", tmp_path)
     assert (tmp_path / "CLAUDE.md").is_symlink()
-    assert (tmp_path / "AGENTS.md").read_text("utf-8") == f"no newline at its end\n\n{agent_guide.TEXT}"
+    assert (tmp_path / "AGENTS.md").read_text("utf-8") == f"no newline at its end\n{agent_guide.TEXT}"
 
 
 @pytest.mark.parametrize(

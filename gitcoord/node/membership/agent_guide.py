@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gitcoord.core.errors import Refused
+from gitcoord.core.sections import with_section
 from gitcoord.store import work_files
 
 BEGIN = "<!-- BEGIN GITCOORD -->"
@@ -83,7 +84,7 @@ def write(file: Path, top: Path) -> bool:
     """
     try:
         data = work_files.read(file, top, bytes_max=FILE_BYTES_MAX) or b""
-        new = _with_guide(data.decode("utf-8"), file).encode()
+        new = with_section(data.decode("utf-8"), TEXT).encode()
         if new == data:
             return False
         work_files.write(file, top, new)
@@ -91,17 +92,6 @@ def write(file: Path, top: Path) -> bool:
         raise Refused(f"{wrong.filename}: {wrong.strerror}") from None
     except UnicodeDecodeError:
         raise Refused(f"{file} is not UTF-8: name another file") from None
+    except Refused as wrong:
+        raise wrong if str(file) in str(wrong) else Refused(f"{file}: {wrong}") from None
     return True
-
-
-def _with_guide(text: str, file: Path) -> str:
-    guide = TEXT.replace("\n", "\r\n") if "\r\n" in text else TEXT
-    if BEGIN not in text and END not in text:
-        newline = "\r\n" if "\r\n" in text else "\n"
-        gap = "" if not text else newline if text.endswith("\n") else newline * 2
-        return text + gap + guide
-    before, found, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (found and ended) or BEGIN in rest or END in before + after:
-        raise Refused(f"{file} must have {BEGIN} and {END} once each, in this order: remove what is left over")
-    return before + guide.rstrip("\r\n") + after

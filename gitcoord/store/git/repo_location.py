@@ -85,3 +85,19 @@ def worktree_git_dir(path: Path) -> Path | None:
             place = folder / named  # absolute, unless git was told to write relative ones
             return place if place.parent.name == "worktrees" else None
     return None
+
+
+def worktree_title(path: Path) -> str:
+    """Return how the work tree around `path` is called: as git keeps a linked one, the folder's name for a clone's own.
+
+    If a linked one has that name, `-main` is added to the clone's own. Raise Refused outside of any.
+    """
+    linked, top = worktree_name(path), work_tree(path)
+    if linked:
+        return linked
+    if top is None:
+        raise Refused(f"{path} is in no work tree of a git repository")
+    name = top.name
+    while (top / ".git" / "worktrees" / name).exists():
+        name += "-main"
+    return name

@@ -1,0 +1,104 @@
+"""`gitcoord hook session-start`, `edit` and `session-end`: what the hooks of AI clients call."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitcoord.cli.common import F, as_option, echo, print_json
+from gitcoord.core.errors import GitcoordError
+from gitcoord.integrations.clients import CLIENTS
+
+if TYPE_CHECKING:
+    from gitcoord.integrations.client_calls import ClientCall
+
+
+def client_option(function: F) -> F:
+    return click.option("--client", type=click.Choice(list(CLIENTS)), required=True, help="Whose JSON is read")(
+        function
+    )
+
+
+@click.command("session-start")
+@client_option
+@as_option
+def session_start(client: str, actor: str | None) -> None:
+    """Tell an AI client's agent what is new: unread messages and open tasks.
+
+    The client calls this (`gitcoord setup CLIENT`), with its JSON on standard input, and gets the answer as its own
+    JSON. Where gitcoord itself is in trouble, it says so and lets the client go on.
+
+    \b
+    Example:
+      echo '{"hook_event_name": "SessionStart"}' | gitcoord hook session-start --client claude
+    """
+    from gitcoord.integrations import client_sessions
+
+    _answer(client, actor, lambda call, agent: {"context": client_sessions.start(call, agent)})
+
+
+@click.command("edit")
+@client_option
+@as_option
+def edit(client: str, actor: str | None) -> None:
+    """Warn an AI client's agent before it edits what another agent reserved, or refuse the edit.
+
+    The setting `hook` (warn or refuse) decides. As far as this clone knows: the remote is not asked. The client calls
+    this (`gitcoord setup CLIENT`), with its JSON on standard input. Where gitcoord itself is in trouble, it says so
+    and lets the edit pass.
+
+    \b
+    Example:
+      echo '{"tool_name": "Write", "tool_input": {"file_path": "a.py"}}' | gitcoord hook edit --client claude
+    """
+    from gitcoord.integrations import client_sessions
+
+    def check(call: ClientCall, agent: str) -> dict[str, str]:
+        words, refuses = client_sessions.edit(call, agent)
+        return {"deny" if refuses else "warn": words}
+
+    _answer(client, actor, check)
+
+
+@click.command("session-end")
+@client_option
+@as_option
+def session_end(client: str, actor: str | None) -> None:
+    """Give back what the session's place has reserved, when an AI client's session ends.
+
+    The client calls this (`gitcoord setup CLIENT`), with its JSON on standard input.
+
+    \b
+    Example:
+      echo '{"hook_event_name": "SessionEnd"}' | gitcoord hook session-end --client claude
+    """
+    from gitcoord.integrations import client_sessions
+
+    def give_back(call: ClientCall, agent: str) -> dict[str, str]:
+        client_sessions.end(call, agent)
+        return {}
+
+    _answer(client, actor, give_back)
+
+
+def _answer(client: str, actor: str | None, what: Callable[[ClientCall, str], dict[str, str]]) -> None:
+    """Read the call, and print the answer as the client's JSON. No trouble of gitcoord's own stops the client."""
+    from gitcoord.core.names import in_worktree
+    from gitcoord.integrations import client_calls
+    from gitcoord.store.git import repo_location
+
+    told: dict[str, Any] = {}
+    try:
+        data = sys.stdin.buffer.read(client_calls.INPUT_BYTES_MAX + 1)
+        call = client_calls.parse(data, os.environ, Path.cwd())
+        named = actor or os.environ.get("GITCOORD_AGENT") or ""
+        agent = in_worktree(named, repo_location.worktree_title(call.place)) if "{" in named else named
+        told = what(call, agent)
+    except (GitcoordError, OSError, ValueError) as wrong:
+        echo(f"gitcoord: not checked: {wrong}", err=True)
+    print_json(client_calls.answer(CLIENTS[client].dialect, **told))

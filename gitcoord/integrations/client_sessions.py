@@ -1,0 +1,165 @@
+"""What a client's hooks do: tell the agent what is new, check an edit against reservations, give back at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gitcoord.core import times
+from gitcoord.core.errors import GitcoordError, Lost, Refused
+from gitcoord.core.text import NOTICE, for_model
+from gitcoord.integrations import client_calls
+from gitcoord.integrations.client_calls import ClientCall
+from gitcoord.node.operations import reserved_paths
+from gitcoord.node.writer import Writer, find_home
+from gitcoord.store import program
+
+if TYPE_CHECKING:
+    from gitcoord.core.commands import Command
+    from gitcoord.node.node import Node
+
+SYNC_S = 1.5  # that a session's start waits for the remote; the round goes on beside it
+MESSAGES_MAX = 10  # told at the start: an agent reads all of it before it begins
+TASKS_MAX = 20
+TEXT_CHARS_MAX = 300  # of one message
+MESSAGE_FIELDS = ("id", "from", "to", "type", "priority", "text", "at")
+TASK_FIELDS = ("id", "status", "priority", "agent", "title")
+
+
+def edit(call: ClientCall, agent: str) -> tuple[str, bool]:
+    """Return a warning about the call's paths ("": nobody else has them), and whether to refuse the edit.
+
+    Raise GitcoordError if that cannot be told.
+    """
+    paths = client_calls.inside(call)
+    if not paths:
+        return "", False
+    at = Writer(find_home(call.place))
+    found, refuses = reserved_paths.look(at, call.place, paths, agent or at.config.agent or "")
+    if not found:
+        return "", False
+    hit = list(dict.fromkeys(path for one in found for path in one["touches"]))
+    rows = [
+        {
+            "paths": hit,
+            "reserved_by": one["reservation"]["agent"],
+            "work_tree": one["reservation"]["place"],
+            "reserved": one["reservation"]["paths"][:3],
+            "until": times.shown(one["reservation"]["until"]),
+            "why": one["reservation"]["why"],
+        }
+        for one, hit in ((one, one["touches"]) for one in found)
+    ]
+    much = "This edit is refused" if refuses else "Stop before you edit this"
+    return (
+        f"{much}: another agent has reserved {'it' if len(hit) == 1 else f'{len(hit)} of its paths'}. Ask that agent "
+        f"(`gitcoord message send TEXT --to NAME`), wait, or work on something else. {NOTICE}\n{for_model(rows)}",
+        refuses,
+    )
+
+
+def start(call: ClientCall, agent: str) -> str:
+    """Return what the agent should know when a session begins. Raise GitcoordError."""
+    from gitcoord.node.node import open_node
+    from gitcoord.node.operations import submit
+
+    home = find_home(call.place)
+    if home.exists and not home.running():
+        _sync_beside(call.place, wait_s=SYNC_S)
+    with contextlib.closing(open_node(call.place)) as node:
+        who = agent or node.config.agent or ""
+        if not who:
+            raise Refused("no agent is chosen here: run `gitcoord init --agent NAME`")
+        member = node.fleet.members.get(who)
+        if member is None:
+            return (
+                f"This repository's agents work together with gitcoord, and {who} is no member yet. Run "
+                f"`gitcoord init --agent '{who}'` before you begin."
+            )
+        inbox = list(submit.ask(node, _query("inbox"), {}, actor=who, again=False))
+        tasks = list(submit.ask(node, _query("task list"), {}, actor=who, again=False))
+        told = {
+            "unread": [_short(one, MESSAGE_FIELDS) for one in inbox[:MESSAGES_MAX]],
+            "unread_in_all": len(inbox),
+            "open_tasks": [_short(one, TASK_FIELDS) for one in _own_first(tasks, who)[:TASKS_MAX]],
+            "open_tasks_in_all": len(tasks),
+            "as_of": f"position {node.fleet.position} of the ledger, {_age(node)}",
+        }
+    return (
+        f"You are the agent {who} in a fleet that shares this repository through gitcoord. Before you change files, "
+        f"reserve them (`gitcoord reserve PATH`); before you begin a task, claim it (`gitcoord task claim ID`). "
+        f"{NOTICE}\n{for_model(told)}"
+    )
+
+
+def end(call: ClientCall, agent: str) -> int:
+    """Give back what the session's place has reserved; return the number of reservations. Raise GitcoordError.
+
+    The release is on this disk when this returns, and goes out beside it.
+    """
+    from gitcoord.node.node import open_node
+    from gitcoord.node.operations import submit
+
+    with contextlib.closing(open_node(call.place)) as node:
+        who = agent or node.config.agent or ""
+        command: Command = _query("release")
+        try:
+            proposals = command.decide(submit.context(node, who), submit.arguments(command, {}))
+        except (Refused, Lost):  # nothing is reserved from here
+            return 0
+        node.append(*submit.drafted(node, proposals, who))
+        running = node.home.running()
+    if not running:
+        _sync_beside(call.place, wait_s=0)
+    return len(proposals)
+
+
+def _query(name: str) -> Any:
+    from gitcoord.node.operations import submit
+
+    return submit.named(name)
+
+
+def _own_first(tasks: Any, who: str) -> list[Any]:
+    return sorted(tasks, key=lambda task: (task["agent"] or "").casefold() != who.casefold())
+
+
+def _short(row: Any, fields: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        key: value[:TEXT_CHARS_MAX] if isinstance(value, str) else value
+        for key in fields
+        if (value := row[key]) not in (None, "", [])
+    }
+
+
+def _age(node: Node) -> str:
+    """Return how old the knowledge of this node is."""
+    from gitcoord.node import peers
+    from gitcoord.node.clock import since_boot_s
+
+    _, looked_s = peers.observations(node.home.cache)
+    if looked_s is None:
+        return "of an unknown age"
+    return f"looked at {max(0, round(since_boot_s() - looked_s))} s ago"
+
+
+def _sync_beside(folder: Path, *, wait_s: float) -> None:
+    """Start a round in a process of its own, and wait for it a little: the client waits for its hook."""
+    try:
+        process = subprocess.Popen(
+            program.gitcoord_argv("sync"),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ},
+        )
+    except OSError as wrong:
+        raise GitcoordError(f"the remote was not asked: {wrong}") from None
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=wait_s)
+    process.returncode = process.returncode or 0  # it may go on: nobody is to be warned of that

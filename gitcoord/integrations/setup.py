@@ -1,0 +1,185 @@
+"""`gitcoord setup`: what a client's files should hold here, and how they come to hold it, or no longer do."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitcoord.core.errors import Refused
+from gitcoord.integrations.clients import CLIENTS, Client, Occasion, ServerEntry
+from gitcoord.integrations.command_lines import check_agent, hook_line, hook_words, server_words
+from gitcoord.integrations.pieces import JsonHooks, JsonServer, MarkedSection, OwnFile, Piece, TomlServer
+from gitcoord.node.membership import agent_guide
+from gitcoord.store import program, work_files
+from gitcoord.store.git import repo_location
+
+FILE_BYTES_MAX = 1024 * 1024  # of a client's settings
+TIMEOUTS_S: Mapping[Occasion, int] = {"session-start": 30, "edit": 10, "session-end": 10}
+"""After which the client goes on without the hook: generous for a busy machine. Mostly it takes less than a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What is to be done to one file. `after` None: remove it."""
+
+    file: str
+    what: str
+    before: str | None
+    after: str | None
+
+    @property
+    def words(self) -> str:
+        if self.after is None:
+            return f"remove {self.file} ({self.what})"
+        return f"{'write' if self.before is None else 'change'} {self.file} ({self.what})"
+
+
+def setup(client: str, folder: Path, agent: str = "", *, portable: bool = False) -> list[FileChange]:
+    """Write what the client needs into the work tree around `folder`; return what was changed. Raise Refused.
+
+    `agent`: who the client acts as, with `{worktree}` for the name of the work tree. "": the agent of the place.
+    """
+    changes = plan(client, folder, agent, portable=portable)
+    apply(changes, work_tree(folder))
+    return changes
+
+
+def plan(
+    client: str, folder: Path, agent: str = "", *, portable: bool = False, remove: bool = False
+) -> list[FileChange]:
+    """Return what `setup` would change, or what is to be done to remove it. Nothing is written. Raise Refused."""
+    check_agent(agent)
+    chosen, top = named(client), work_tree(folder)
+    changes: list[FileChange] = []
+    for file, found in _by_file(pieces(chosen, top, agent, portable=portable)).items():
+        before = after = _text(top, file)
+        touched: list[str] = []
+        for one in found:
+            if remove and isinstance(one, MarkedSection) and _is_shared(chosen, top):
+                continue
+            with _named(one, adding=not remove):
+                new = (one.remove(after) if after is not None else None) if remove else one.install(after)
+            touched += [one.what] if new != after else []
+            after = new
+        if after != before:
+            changes.append(FileChange(file, " and ".join(dict.fromkeys(touched)), before, after))
+    return changes
+
+
+def apply(changes: Sequence[FileChange], top: Path) -> None:
+    """Write the changes. A folder that is empty afterwards goes with the file that was removed."""
+    for one in changes:
+        path = top / one.file
+        try:
+            if one.after is not None:
+                work_files.write(path, top, one.after.encode())
+            elif path.is_symlink():
+                work_files.write(path, top, b"")  # the link is the user's
+            else:
+                work_files.inside(path, top).unlink()
+                _prune(path.parent, top)
+        except OSError as wrong:
+            raise Refused(f"{wrong.filename or path}: {wrong.strerror}") from None
+
+
+def named(client: str) -> Client:
+    found = CLIENTS.get(client)
+    if found is None:
+        raise Refused(f"no client {client!r} is known: one of {', '.join(CLIENTS)}")
+    return found
+
+
+def work_tree(folder: Path) -> Path:
+    """Return the top of the work tree. Raise Refused outside of any."""
+    top = repo_location.work_tree(folder)
+    if top is None:
+        raise Refused(f"{folder} is in no work tree of a git repository: go into the project, or run `git init` there")
+    return top
+
+
+def pieces(client: Client, top: Path, agent: str, *, portable: bool) -> list[Piece]:
+    """Return all that is put into files of `top` for a client."""
+    found: list[Piece] = [_server(one, top, agent, portable) for one in client.servers]
+    if client.hooks is not None:
+        lines = {key: hook_line(key, client.name, agent, portable=portable) for key in client.hooks.events}
+        found.append(JsonHooks(client.hooks.file, client.name, client.hooks, lines, TIMEOUTS_S))
+    if client.plugin:
+        words = hook_words("edit", client.name, agent, portable=portable)
+        template = importlib.resources.files("gitcoord.integrations").joinpath("opencode.js").read_text("utf-8")
+        found.append(OwnFile(client.plugin, template.replace('["COMMAND"]', json.dumps(words, ensure_ascii=False))))
+    return [*found, MarkedSection(client.guide, agent_guide.TEXT)]
+
+
+def is_set_up(client: Client, top: Path) -> bool:
+    """Return whether a file of the client holds our MCP server."""
+    for one in pieces(client, top, "", portable=False)[: len(client.servers)]:
+        with contextlib.suppress(Refused):
+            text = _text(top, one.file)
+            if text is not None and one.remove(text) != text:
+                return True
+    return False
+
+
+def is_found(client: Client, environ: Mapping[str, str]) -> bool:
+    """Return whether the client seems to be installed for this user."""
+    path = program.search_path(environ)
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))
+    return any(shutil.which(one, path=path) for one in client.programs) or any(
+        (home / one).exists() for one in client.traces
+    )
+
+
+def _server(entry: ServerEntry, top: Path, agent: str, portable: bool) -> Piece:
+    file = next((one for one in entry.files if (top / one).exists()), entry.files[0])
+    words = server_words(agent, entry.in_folder, portable=portable)
+    command: dict[str, Any] = {"command": words} if entry.table == "mcp" else {"command": words[0], "args": words[1:]}
+    value = {**entry.entry, **command}
+    if file.endswith(".toml"):
+        return TomlServer(file, entry.table, value)
+    return JsonServer(file, entry.table, value)
+
+
+def _by_file(found: Sequence[Piece]) -> dict[str, list[Piece]]:
+    files: dict[str, list[Piece]] = {}
+    for one in found:
+        files.setdefault(one.file, []).append(one)
+    return files
+
+
+def _text(top: Path, file: str) -> str | None:
+    data = work_files.read(top / file, top, bytes_max=FILE_BYTES_MAX)
+    try:
+        return None if data is None else data.decode("utf-8")
+    except UnicodeDecodeError as wrong:
+        raise Refused(f"{file} is not UTF-8 at byte {wrong.start}: change that first") from None
+
+
+@contextlib.contextmanager
+def _named(piece: Piece, *, adding: bool) -> Iterator[None]:
+    """Say which file is refused, and what to add to it by hand."""
+    try:
+        yield
+    except Refused as wrong:
+        lines = f". Change that, or add by hand what a new file would hold:\n{piece.install(None)}" if adding else ""
+        raise Refused(f"{piece.file}: {wrong}{lines.rstrip()}") from None
+
+
+def _is_shared(client: Client, top: Path) -> bool:
+    """Return whether another client that is set up here reads the same guide."""
+    guide = (top / client.guide).resolve()
+    others = (one for one in CLIENTS.values() if one is not client)
+    return any((top / one.guide).resolve() == guide and is_set_up(one, top) for one in others)
+
+
+def _prune(folder: Path, top: Path) -> None:
+    with contextlib.suppress(OSError):  # not empty
+        while folder != top and folder.is_relative_to(top):
+            folder.rmdir()
+            folder = folder.parent
