@@ -22,7 +22,7 @@ COLUMNS = ("client", "name", "installed", "here", "files")
 
 @click.command("setup")
 @click.argument("client", type=click.Choice(list(CLIENTS)), required=False)
-@click.option("--as", "agent", metavar="ID", default="", help="The agent of the client  [default: that of the place]")
+@click.option("--as", "agent", metavar="ID", help="The agent of the client  [default: as before, or that of the place]")
 @click.option("--portable", is_flag=True, help="Let PATH find gitcoord: for files that other machines share")
 @click.option("--check", is_flag=True, help="Show what differs; exit code 1 if something does")
 @click.option("--remove", is_flag=True, help="Remove what setup wrote; the rest stays")
@@ -52,6 +52,8 @@ def command(
             raise click.UsageError("--list stands alone; --check and --remove need a client")
         _show_list(folder, as_json)
         return
+    if agent is not None and not agent.strip():
+        raise click.UsageError("--as needs a name; without it, the agent of the place acts")
     if check and remove:
         raise click.UsageError("--check and --remove cannot be combined")
     changes = setup.plan(client, folder, agent, portable=portable, remove=remove)

@@ -6,7 +6,7 @@ A client whose format changes is corrected here. The formats are those of the na
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Occasion = Literal["session-start", "edit", "session-end"]  # `gitcoord hook OCCASION`
@@ -45,7 +45,7 @@ class HookFile:
     command: str = "command"  # the key of the command line
     timeout: str = "timeout"
     units_per_s: int = 1  # of the timeout
-    more: Mapping[str, Any] = {}  # of each handler
+    more: Mapping[str, Any] = field(default_factory=dict)  # of each handler
     version: int | None = None  # at the top of the file
 
 

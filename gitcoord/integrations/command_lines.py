@@ -46,10 +46,16 @@ def is_our_hook(line: object, client: str) -> bool:
     return isinstance(line, str) and bool(re.search(rf"gitcoord.* hook [a-z-]+ --client {client}\b", line))
 
 
-def is_our_server(words: Iterable[object]) -> bool:
+def is_our_server(words: Iterable[str]) -> bool:
     """Return whether a command line starts `gitcoord mcp`, however it was written."""
-    line = " ".join(one for one in words if isinstance(one, str))
+    line = " ".join(words)
     return "gitcoord" in line and re.search(r"(?:\A| )mcp(?:\Z| )", line) is not None
+
+
+def parse_server(words: list[str]) -> tuple[str, bool]:
+    """Return the agent and `portable` of a command line that starts `gitcoord mcp`."""
+    named = words.index("--as") + 1 if "--as" in words else len(words)
+    return (words[named] if named < len(words) else ""), words[:3] == program_words(portable=True)[:3]
 
 
 def check_agent(agent: str) -> None:

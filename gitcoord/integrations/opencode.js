@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url"
 
 const PROJECT = fileURLToPath(new URL("../..", import.meta.url))
 const EDIT = ["COMMAND"]
+const TOOLS = new Set(["edit", "write", "patch", "apply_patch", "multiedit"])
 const TIMEOUT_MS = 10000
 
 function hook(occasion, payload) {
@@ -41,6 +42,7 @@ async function server({ client, directory }) {
       await client.session.prompt({ path: { id }, body }).catch(() => {})
     },
     "tool.execute.before": async (input, output) => {
+      if (!TOOLS.has(input.tool)) return
       const answer = await hook("edit", { cwd: directory, tool_name: input.tool, tool_input: output.args })
       if (answer.deny) throw new Error(answer.deny)
       if (answer.warn) warnings.set(input.callID, answer.warn)
@@ -55,6 +57,7 @@ async function server({ client, directory }) {
 
 async function setup(ctx) {
   await ctx.tool.hook("execute.before", async (event) => {
+    if (!TOOLS.has(event.tool)) return
     const payload = { cwd: PROJECT, tool_name: event.tool, tool_input: event.input }
     const answer = await hook("edit", payload)
     if (answer.deny) throw new Error(answer.deny)

@@ -37,6 +37,13 @@ class Piece(Protocol):
         """Return the file without it; None if nothing is left that was not ours. Raise Refused."""
 
 
+class ServerPiece(Piece, Protocol):
+    """The MCP server in a file."""
+
+    def command(self, text: str) -> list[str]:
+        """Return the command line with which the file starts `gitcoord mcp`; [] if it does not. Raise Refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class JsonServer:
     """The MCP server in a JSON file. Of an entry that is there, only `type` and the command are ours."""
@@ -53,7 +60,7 @@ class JsonServer:
         found = json_edit.find(read(text), (*path, SERVER))
         if found is None:
             return json_edit.put(text, (*path, SERVER), dict(self.entry))
-        if not _starts_ours(found.value):
+        if not _our_words(found.value):
             raise Refused(f"it has another server named {SERVER}, which does not start `gitcoord mcp`: rename it")
         for key in self.entry.keys() & {"type", "command", "args"}:
             text = json_edit.put(text, (*path, SERVER, key), self.entry[key])
@@ -63,9 +70,14 @@ class JsonServer:
         root = read(text)
         chain = _chain(root, self._path(root))
         entry = chain[-1].get(SERVER) if chain else None
-        if not chain or entry is None or not _starts_ours(entry.node.value):
+        if not chain or entry is None or not _our_words(entry.node.value):
             return text
         return json_edit.take(text, chain, entry)
+
+    def command(self, text: str) -> list[str]:
+        root = read(text)
+        chain = _chain(root, (*self._path(root), SERVER))
+        return _our_words(chain[-1].value) if chain else []
 
     def _path(self, root: JsonNode) -> tuple[str, ...]:
         if self.table != "mcp":
@@ -76,10 +88,11 @@ class JsonServer:
         return ("mcp", "servers") if second else ("mcp",)
 
 
-def _starts_ours(value: Any) -> bool:
-    """Return whether a server's entry starts `gitcoord mcp`, in whichever shape."""
-    words = [value.get("command"), value.get("args")] if isinstance(value, dict) else []
-    return is_our_server(word for one in words for word in (one if isinstance(one, list) else [one]))
+def _our_words(value: Any) -> list[str]:
+    """Return the command line of a server's entry, in whichever shape; [] unless it starts `gitcoord mcp`."""
+    parts = [value.get("command"), value.get("args")] if isinstance(value, dict) else []
+    words = [str(word) for one in parts if one is not None for word in (one if isinstance(one, list) else [one])]
+    return words if is_our_server(words) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,10 @@ class TomlServer:
     def remove(self, text: str) -> str | None:
         _toml(text)
         return without_section(text, self.section) or None
+
+    def command(self, text: str) -> list[str]:
+        table = _toml(text).get(self.table)
+        return _our_words(table.get(SERVER)) if isinstance(table, dict) else []
 
 
 def _toml(text: str) -> dict[str, Any]:

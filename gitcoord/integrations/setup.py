@@ -14,8 +14,8 @@ from typing import Any
 
 from gitcoord.core.errors import Refused
 from gitcoord.integrations.clients import CLIENTS, Client, Occasion, ServerEntry
-from gitcoord.integrations.command_lines import check_agent, hook_line, hook_words, server_words
-from gitcoord.integrations.pieces import JsonHooks, JsonServer, MarkedSection, OwnFile, Piece, TomlServer
+from gitcoord.integrations.command_lines import check_agent, hook_line, hook_words, parse_server, server_words
+from gitcoord.integrations.pieces import JsonHooks, JsonServer, MarkedSection, OwnFile, Piece, ServerPiece, TomlServer
 from gitcoord.node.membership import agent_guide
 from gitcoord.store import program, work_files
 from gitcoord.store.git import repo_location
@@ -41,10 +41,11 @@ class FileChange:
         return f"{'write' if self.before is None else 'change'} {self.file} ({self.what})"
 
 
-def setup(client: str, folder: Path, agent: str = "", *, portable: bool = False) -> list[FileChange]:
+def setup(client: str, folder: Path, agent: str | None = None, *, portable: bool = False) -> list[FileChange]:
     """Write what the client needs into the work tree around `folder`; return what was changed. Raise Refused.
 
-    `agent`: who the client acts as, with `{worktree}` for the name of the work tree. "": the agent of the place.
+    `agent`: who the client acts as, with `{worktree}` for the name of the work tree; "": the agent of the place; None:
+    as it is there, otherwise as "".
     """
     changes = plan(client, folder, agent, portable=portable)
     apply(changes, work_tree(folder))
@@ -52,11 +53,14 @@ def setup(client: str, folder: Path, agent: str = "", *, portable: bool = False)
 
 
 def plan(
-    client: str, folder: Path, agent: str = "", *, portable: bool = False, remove: bool = False
+    client: str, folder: Path, agent: str | None = None, *, portable: bool = False, remove: bool = False
 ) -> list[FileChange]:
     """Return what `setup` would change, or what is to be done to remove it. Nothing is written. Raise Refused."""
-    check_agent(agent)
     chosen, top = named(client), work_tree(folder)
+    if agent is None:
+        agent, was_portable = parse_server(next(_commands(chosen, top), []))
+        portable = portable or was_portable
+    check_agent(agent)
     changes: list[FileChange] = []
     for file, found in _by_file(pieces(chosen, top, agent, portable=portable)).items():
         before = after = _text(top, file)
@@ -106,7 +110,7 @@ def work_tree(folder: Path) -> Path:
 
 def pieces(client: Client, top: Path, agent: str, *, portable: bool) -> list[Piece]:
     """Return all that is put into files of `top` for a client."""
-    found: list[Piece] = [_server(one, top, agent, portable) for one in client.servers]
+    found: list[Piece] = [_server(one, top, agent, portable=portable) for one in client.servers]
     if client.hooks is not None:
         lines = {key: hook_line(key, client.name, agent, portable=portable) for key in client.hooks.events}
         found.append(JsonHooks(client.hooks.file, client.name, client.hooks, lines, TIMEOUTS_S))
@@ -118,13 +122,18 @@ def pieces(client: Client, top: Path, agent: str, *, portable: bool) -> list[Pie
 
 
 def is_set_up(client: Client, top: Path) -> bool:
-    """Return whether a file of the client holds our MCP server."""
-    for one in pieces(client, top, "", portable=False)[: len(client.servers)]:
+    """Return whether a file of the client starts our MCP server."""
+    return next(_commands(client, top), None) is not None
+
+
+def _commands(client: Client, top: Path) -> Iterator[list[str]]:
+    """Yield the command lines with which the client's files start our MCP server."""
+    for one in client.servers:
+        piece = _server(one, top, "", portable=False)
         with contextlib.suppress(Refused):
-            text = _text(top, one.file)
-            if text is not None and one.remove(text) != text:
-                return True
-    return False
+            words = piece.command(text) if (text := _text(top, piece.file)) else []
+            if words:
+                yield words
 
 
 def is_found(client: Client, environ: Mapping[str, str]) -> bool:
@@ -136,7 +145,7 @@ def is_found(client: Client, environ: Mapping[str, str]) -> bool:
     )
 
 
-def _server(entry: ServerEntry, top: Path, agent: str, portable: bool) -> Piece:
+def _server(entry: ServerEntry, top: Path, agent: str, *, portable: bool) -> ServerPiece:
     file = next((one for one in entry.files if (top / one).exists()), entry.files[0])
     words = server_words(agent, entry.in_folder, portable=portable)
     command: dict[str, Any] = {"command": words} if entry.table == "mcp" else {"command": words[0], "args": words[1:]}
