@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gitcoord.core.commands import Command
     from gitcoord.node.node import Node
 
-SYNC_S = 1.5  # that a session's start waits for the remote; the round goes on beside it
+SYNC_S = 2.0  # that a session's start waits for the remote; the round goes on beside it
 MESSAGES_MAX = 10  # told at the start: an agent reads all of it before it begins
 TASKS_MAX = 20
 TEXT_CHARS_MAX = 300  # of one message

@@ -34,7 +34,7 @@ THEIRS = {
     ".gemini/settings.json": '{\r\n\t/* colours */\r\n\t"theme": "dark",\r\n\t"mcpServers": {},\r\n}\r\n',
     ".cursor/mcp.json": '{\n  "mcpServers": {\n    "db": { "url": "http://localhost:1/mcp" },\n  }\n}\n',
     ".cursor/hooks.json": '{"version": 1, "hooks": {"stop": [{"command": "./done.sh"}], "preToolUse": []}}\n',
-    "opencode.jsonc": '// team\n{\n  "$schema": "https://opencode.ai/config.json",\n  "mcp": {"db": {"type": "local"}}\n}\n',
+    "opencode.jsonc": '// team\n{\n  "theme": "system", // dark\n  "mcp": {"db": {"type": "local"}}\n}\n',
     ".opencode/plugins/mine.js": "export default {}\n",
     ".github/mcp.json": "{}",
     ".vscode/mcp.json": '{\n  // servers of the editor\n  "inputs": [],\n  "servers": {}\n}\n',
