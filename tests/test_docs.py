@@ -392,6 +392,12 @@ def quickstart(shell: Shell) -> dict[str, str]:
     return printed
 
 
+def test_a_client_is_set_up_as_its_page_says(tmp_path: Path) -> None:
+    [alice] = copied(tmp_path, "alice")
+    said = [alice(*shlex.split(line)[1:]).out for line in sh("a client is set up", PAGES["clients"]).splitlines()]
+    assert said[0].startswith("write .mcp.json") and said[1] == "Claude Code is set up\n" and "Codex" in said[2]
+
+
 def test_four_agents_do_what_the_readme_says(tmp_path: Path) -> None:
     with Shell(tmp_path) as shell:
         shell.seed("README.md")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def client_option(function: F) -> F:
-    return click.option("--client", type=click.Choice(list(CLIENTS)), required=True, help="Whose JSON is read")(
-        function
-    )
+    return click.option(
+        "--client", type=click.Choice(list(CLIENTS)), required=True, help="Read and answer the JSON of this client"
+    )(function)
 
 
 @click.command("session-start")

@@ -47,8 +47,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "elect": "Show the leader, or campaign to become the leader",
         "autonomy": "Limit what the leader decides alone; approve proposals",
         "recovery, alerts": "List agent failures, how they were handled, and alerts",
-        "mcp": "Serve the fleet to an AI agent (Model Context Protocol)",
-        "setup": "Set up an AI client: MCP server, guide and hooks",
+        "setup, mcp": "Set up an AI client; serve the fleet to it (MCP)",
         "hook, actions": "Install the git hook; report to a GitHub workflow",
     },
     "Look after this clone": {

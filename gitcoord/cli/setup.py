@@ -42,7 +42,7 @@ def command(
     Example:
       gitcoord setup claude
       gitcoord setup codex --as 'codex-{worktree}'
-      gitcoord setup claude --check
+      gitcoord setup gemini --dry-run
     """
     from gitcoord.integrations import setup
 

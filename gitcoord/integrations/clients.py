@@ -50,7 +50,7 @@ class HookFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class AiClient:
     """An AI client."""
 
     name: str
@@ -67,7 +67,7 @@ class Client:
 
 COMMAND = {"type": "command"}
 
-CLAUDE = Client(
+CLAUDE = AiClient(
     name="claude",
     title="Claude Code",
     guide="CLAUDE.md",
@@ -90,7 +90,7 @@ CLAUDE = Client(
     then="Claude Code asks once whether it may use the server of this project",
 )
 
-CODEX = Client(
+CODEX = AiClient(
     name="codex",
     title="Codex",
     guide="AGENTS.md",
@@ -110,7 +110,7 @@ CODEX = Client(
     then="start Codex here, trust the project, and approve the hooks with /hooks",
 )
 
-GEMINI = Client(
+GEMINI = AiClient(
     name="gemini",
     title="Gemini CLI",
     guide="GEMINI.md",
@@ -134,7 +134,7 @@ GEMINI = Client(
     then="Gemini CLI asks once whether it may trust this folder and its hooks",
 )
 
-CURSOR = Client(
+CURSOR = AiClient(
     name="cursor",
     title="Cursor",
     guide="AGENTS.md",  # https://cursor.com/docs/context/rules ("AGENTS.md")
@@ -159,7 +159,7 @@ CURSOR = Client(
     then="enable the server gitcoord in Cursor's settings (MCP)",
 )
 
-OPENCODE = Client(
+OPENCODE = AiClient(
     name="opencode",
     title="OpenCode",
     guide="AGENTS.md",
@@ -180,7 +180,7 @@ OPENCODE = Client(
     traces=(".config/opencode",),
 )
 
-COPILOT = Client(
+COPILOT = AiClient(
     name="copilot",
     title="GitHub Copilot",
     guide="AGENTS.md",  # https://docs.github.com/en/copilot/reference/custom-instructions-support
@@ -209,4 +209,4 @@ COPILOT = Client(
     traces=(".copilot",),
 )
 
-CLIENTS: Mapping[str, Client] = {one.name: one for one in (CLAUDE, CODEX, GEMINI, CURSOR, OPENCODE, COPILOT)}
+CLIENTS: Mapping[str, AiClient] = {one.name: one for one in (CLAUDE, CODEX, GEMINI, CURSOR, OPENCODE, COPILOT)}

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gitcoord.core.errors import Refused
-from gitcoord.integrations.jsonc import Entry, JsonNode, gap_start, line_end, read
+from gitcoord.integrations.jsonc import JsonEntry, JsonNode, gap_start, line_end, read
 
 INDENT = "  "
 Path = Sequence[str]
@@ -69,7 +69,7 @@ def replace(text: str, node: JsonNode, value: Any) -> str:
     return text[: node.start] + _rendered(text, value, _indent_at(text, node.start)) + text[node.end :]
 
 
-def take(text: str, chain: Sequence[JsonNode], entry: Entry) -> str | None:
+def take(text: str, chain: Sequence[JsonNode], entry: JsonEntry) -> str | None:
     """Remove an entry of the last node of `chain`, which begins with the root; None if the file was made for it.
 
     An object or array that was made for the entry goes with it.

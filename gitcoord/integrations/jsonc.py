@@ -18,7 +18,7 @@ BOM = "\ufeff"
 
 
 @dataclass(slots=True)
-class Entry:
+class JsonEntry:
     """A member of an object, or an item of an array (`key` is None)."""
 
     start: int  # of its key, or of its value
@@ -34,9 +34,9 @@ class JsonNode:
     start: int
     end: int
     value: Any
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[JsonEntry] = field(default_factory=list)
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> JsonEntry | None:
         """Return the member `key`; None if this is no object, or has none. Raise Refused if it has two."""
         found = [one for one in self.entries if one.key == key]
         if len(found) > 1:
@@ -124,9 +124,9 @@ class _Reader:
         node.value = dict(zip([one.key for one in node.entries], values)) if is_object else values
         return node
 
-    def _entry(self, at: int, is_object: bool, depth: int) -> Entry:
+    def _entry(self, at: int, is_object: bool, depth: int) -> JsonEntry:
         if not is_object:
-            return Entry(at, None, self.value(at, depth + 1))
+            return JsonEntry(at, None, self.value(at, depth + 1))
         found = _STRING.match(self.text, at)
         if found is None:
             why = "a key in double quotes should stand here" if at < len(self.text) else "the file ends too early"
@@ -138,4 +138,4 @@ class _Reader:
         colon = _space(self.text, found.end())
         if self.text[colon : colon + 1] != ":":
             raise self.wrong(colon, "a colon should stand here")
-        return Entry(at, key, self.value(_space(self.text, colon + 1), depth + 1))
+        return JsonEntry(at, key, self.value(_space(self.text, colon + 1), depth + 1))

@@ -13,7 +13,7 @@ from gitcoord.core.sections import with_section, without_section
 from gitcoord.integrations import json_edit
 from gitcoord.integrations.clients import HookFile, Occasion
 from gitcoord.integrations.command_lines import SERVER, is_our_hook, is_our_server
-from gitcoord.integrations.jsonc import Entry, JsonNode, read
+from gitcoord.integrations.jsonc import JsonEntry, JsonNode, read
 
 HOOKS = "hooks"
 VERSION = "version"
@@ -198,7 +198,7 @@ class JsonHooks:
         whole = len(chain) == 3  # in a group that holds others' handlers as well, only the handler is ours
         return json_edit.replace(text, entry.node, item if whole else item[HOOKS][0])
 
-    def _found(self, root: JsonNode) -> Iterator[tuple[Sequence[JsonNode], Entry]]:
+    def _found(self, root: JsonNode) -> Iterator[tuple[Sequence[JsonNode], JsonEntry]]:
         """Yield each entry that is all ours, with the nodes that it stands in."""
         hooks = root.get(HOOKS)
         for event in hooks.node.entries if hooks is not None else ():

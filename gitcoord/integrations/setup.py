@@ -6,14 +6,13 @@ import contextlib
 import importlib.resources
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gitcoord.core.errors import Refused
-from gitcoord.integrations.clients import CLIENTS, Client, Occasion, ServerEntry
+from gitcoord.integrations.clients import CLIENTS, AiClient, Occasion, ServerEntry
 from gitcoord.integrations.command_lines import check_agent, hook_line, hook_words, parse_server, server_words
 from gitcoord.integrations.pieces import JsonHooks, JsonServer, MarkedSection, OwnFile, Piece, ServerPiece, TomlServer
 from gitcoord.node.membership import agent_guide
@@ -93,7 +92,7 @@ def apply(changes: Sequence[FileChange], top: Path) -> None:
             raise Refused(f"{wrong.filename or path}: {wrong.strerror}") from None
 
 
-def named(client: str) -> Client:
+def named(client: str) -> AiClient:
     found = CLIENTS.get(client)
     if found is None:
         raise Refused(f"no client {client!r} is known: one of {', '.join(CLIENTS)}")
@@ -108,7 +107,7 @@ def work_tree(folder: Path) -> Path:
     return top
 
 
-def pieces(client: Client, top: Path, agent: str, *, portable: bool) -> list[Piece]:
+def pieces(client: AiClient, top: Path, agent: str, *, portable: bool) -> list[Piece]:
     """Return all that is put into files of `top` for a client."""
     found: list[Piece] = [_server(one, top, agent, portable=portable) for one in client.servers]
     if client.hooks is not None:
@@ -121,12 +120,12 @@ def pieces(client: Client, top: Path, agent: str, *, portable: bool) -> list[Pie
     return [*found, MarkedSection(client.guide, agent_guide.TEXT)]
 
 
-def is_set_up(client: Client, top: Path) -> bool:
+def is_set_up(client: AiClient, top: Path) -> bool:
     """Return whether a file of the client starts our MCP server."""
     return next(_commands(client, top), None) is not None
 
 
-def _commands(client: Client, top: Path) -> Iterator[list[str]]:
+def _commands(client: AiClient, top: Path) -> Iterator[list[str]]:
     """Yield the command lines with which the client's files start our MCP server."""
     for one in client.servers:
         piece = _server(one, top, "", portable=False)
@@ -136,11 +135,10 @@ def _commands(client: Client, top: Path) -> Iterator[list[str]]:
                 yield words
 
 
-def is_found(client: Client, environ: Mapping[str, str]) -> bool:
+def is_found(client: AiClient, environ: Mapping[str, str]) -> bool:
     """Return whether the client seems to be installed for this user."""
-    path = program.search_path(environ)
     home = Path(environ.get("HOME") or os.path.expanduser("~"))
-    return any(shutil.which(one, path=path) for one in client.programs) or any(
+    return any(program.which(one, environ) for one in client.programs) or any(
         (home / one).exists() for one in client.traces
     )
 
@@ -180,7 +178,7 @@ def _named(piece: Piece, *, adding: bool) -> Iterator[None]:
         raise Refused(f"{piece.file}: {wrong}{lines.rstrip()}") from None
 
 
-def _is_shared(client: Client, top: Path) -> bool:
+def _is_shared(client: AiClient, top: Path) -> bool:
     """Return whether another client that is set up here reads the same guide."""
     guide = (top / client.guide).resolve()
     others = (one for one in CLIENTS.values() if one is not client)

@@ -69,6 +69,13 @@ def git(environ: Mapping[str, str] | None = None) -> str:
     return found
 
 
+def which(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return the absolute path of a program, found in the absolute folders of PATH only."""
+    import shutil
+
+    return shutil.which(name, path=search_path(environ))
+
+
 def search_path(environ: Mapping[str, str]) -> str:
     """Return PATH without the entries that mean the working folder, or one below it."""
     kept = absolute(environ.get("PATH", os.defpath).split(os.pathsep))

@@ -31,6 +31,8 @@ READ = {
     "config list",
     "config get",
     "hook pre-commit",
+    "hook session-start",
+    "hook edit",
     "agent prove",
 }
 WITHOUT: Mapping[str, str] = {
@@ -40,6 +42,7 @@ WITHOUT: Mapping[str, str] = {
     "agent run": "it does what comes",
     "actions report": "it prints, where no runner asks for files",
     "mcp": "its client decides",
+    "hook session-end": "its client calls it",
     "demo": "it works in a folder of its own",
 }
 
@@ -98,6 +101,8 @@ SAID = {
     "config set lead false": "would set lead of this node to false",
     "hook install": "would write ",
     "hook uninstall": "nothing to do",
+    "setup claude": "would write .mcp.json (the MCP server)",
+    "setup claude --remove": "nothing to do",
     "elect": "would stand",
     "leave": "would write agent_left: alice leaves",
     "resume": "nothing to do",
