@@ -20,7 +20,7 @@ def election(
     draft = Draft(
         actor=session.agent,
         type="leader_election",
-        content=f"{session.agent} stands: {reason}",
+        content=f"{session.agent} campaigns: {reason}",
         timestamp=timestamp,
         uid=uid,
         term=term,
