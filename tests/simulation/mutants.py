@@ -365,7 +365,7 @@ MUTANTS: dict[str, Mutant] = {
                 ("type(count) is int and count > newest", "type(count) is int"),
             )
         ],
-        start=155,
+        start=180,
     ),
     "credit_earned_during_ones_own_outage": Mutant(
         "One's own outage is nobody's silence.",
