@@ -28,6 +28,7 @@ from gitcoord.core.fold import authority, ledger_time, members, terms
 from gitcoord.core.fold.chains import Chains
 from gitcoord.core.format import event
 from gitcoord.core.format.event import Event
+from gitcoord.core.format.keys import Verifier
 from gitcoord.core.leadership import leader_lease, leader_watch, session, timings
 from gitcoord.core.ports import Oid, Pushed, Update
 from gitcoord.core.round import commits, leader_round, ledger_sync, protocol, reconcile, results
@@ -250,6 +251,19 @@ MUTANTS: dict[str, Mutant] = {
         DIFFERS,
         [rewritten(Chains, "check", ("if event.vouch is None:", "if False:"))],
     ),
+    "anybody_vouches": Mutant(
+        "Only a node's own key vouches for keys in its chain.",
+        "hostile",
+        "stands in the chain of",
+        [
+            rewritten(
+                Verifier,
+                "_vouch_misses",
+                ("return None if self._is_of_node(key, message, signature)", "return None if True"),
+                ("if message is None:", "if False:"),
+            )
+        ],
+    ),
     "a_copied_clone_overwrites_the_outbox": Mutant(
         "An outbox of ours that we did not write means a copied clone.",
         "copy",
@@ -346,6 +360,13 @@ MUTANTS: dict[str, Mutant] = {
             ),
             rewritten(reference_fold, "take", ("(seq is None) != (first or kind in CONTROL)", "False")),
         ],
+    ),
+    "terms_seen_in_a_lost_ledger_are_forgotten": Mutant(
+        "Terms go on above every term ever seen.",
+        "rollback,crash",
+        KNEW,
+        [rewritten(commits, "_control", ("min(disk.term,", "min(0,"))],
+        start=70,
     ),
     # Who lives
     "signs_of_life_from_any_change_of_the_outbox": Mutant(

@@ -1,6 +1,7 @@
 """A second fold of the ledger, as simple as possible, by code that shares nothing with the product's fold.
 
-It is slow and simple on purpose: if both agree, neither is likely to be wrong.
+It is slow and simple on purpose: if both agree, neither is likely to be wrong. It does not know how many lines without
+effect a day takes (`core/fold/places.py`): no schedule comes near that, since the hostile member ends before.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ def check(world: World, remote: SimulatedRemote, ledger: Ledger) -> Ledger:
         positions={uid: at for uid, at in ledger.positions.items() if _is_honest(world, ledger.effective[uid])},
         void=[fields for fields in ledger.void if _is_honest(world, fields)],
     )
+    _chains_are_kept(world, ledger)
     _leader_is_bounded(world, honest)
     for machine in machines_at_tip(world):
         fleet = machine.replica.branch.fleet
@@ -56,6 +57,14 @@ def machines_at_tip(world: World) -> Iterator[Machine]:
 
 def _is_honest(world: World, fields: dict[str, object]) -> bool:
     return world.is_honest(str(fields["actor"]), str(fields["key"]))
+
+
+def _chains_are_kept(world: World, ledger: Ledger) -> None:
+    """Check that each line in an honest node's chain is by that node's agent, whoever vouched for another key."""
+    nodes = {machine.disk.node: machine.name for machine in machines(world)}
+    for fields in [*ledger.effective.values(), *ledger.void]:
+        if fields.get("seq") is not None and fields["node"] in nodes and not _is_honest(world, fields):
+            world.fail(f"a line by {fields['actor']} stands in the chain of {nodes[fields['node']]}")
 
 
 def _leader_is_bounded(world: World, honest: Ledger) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.fold import places
 from gitcoord.core.format.event import FOUNDING, Draft, Event, Head, hash_of, parse_all, seal
 from gitcoord.core.format.vouches import vouch
 from gitcoord.core.ledger import outbox
@@ -28,6 +29,8 @@ NAME, NODE = "mallory", "mallory-1"
 PACE_S = 12.0  # between two acts, on average: a remote's limit of pushes holds for everybody
 OUTBOX_EVENTS_MAX = 200
 FLOOD_EVENTS = 60
+LINES_MAX = places.LINES_OF_STRANGERS_MAX // 2  # a schedule has 500 to 900
+BYTES_MAX = places.BYTES_OF_STRANGERS_MAX // 2
 REPLACES_SHARE = 0.5  # of the schedules: where no ledger is set back, leaders are held to more
 STRAYS_MAX = 30
 ODD_REFS = ("deep/er", "UPPER", "-x", "a..b", "x" * 60, "\u202e")
@@ -43,7 +46,7 @@ class Hostile:
         self.signer = world.signers.of(NAME)
         self.chain: list[Event] = []  # all of its node's, in order
         self.uids: list[str] = []
-        self.lines = 0  # number of lines that it wrote anywhere
+        self.lines = self.bytes = 0  # what it wrote anywhere
         self.odd = OddTrees(world.god, self.rng)
         self.foreign = ForeignLedgers(world.god, self.rng, self._founding, self._commit)
         self.replaced_s: list[float] = []
@@ -67,9 +70,10 @@ class Hostile:
     def life(self) -> Life:
         """Act now and then, also after the faults have stopped: the fleet must recover all the same.
 
-        It then leaves others' outboxes alone, and stops shortly before the end, so that the leader can answer it.
+        It then leaves others' outboxes alone, and stops shortly before the end, so that the leader can answer it. It
+        stops well before the limits of a day's places (`core/fold/places.py`), which the second fold does not know.
         """
-        while True:
+        while self.lines < LINES_MAX and self.bytes < BYTES_MAX:
             yield self.rng.expovariate(1 / PACE_S)
             if self.world.now_s > self.world.end_s - self.world.profile.bound_s() / 2:
                 return
@@ -132,6 +136,7 @@ class Hostile:
         except GitcoordError:
             return None
         self.lines += 1
+        self.bytes += len(event.line)
         return event
 
     def _next(self, actor: str, type_: str, content: str, **fields: Any) -> None:
@@ -274,6 +279,7 @@ class Hostile:
                 )
             )
         self.lines += len(found)
+        self.bytes += sum(map(len, found))
         return found
 
     def _checkpoint(self) -> None:
@@ -320,6 +326,7 @@ class Hostile:
         again = [self.rng.choice(lines) for _ in range(5 if lines else 0)]
         garbage = self.rng.sample(GARBAGE, 3)
         self.lines += len(again) + len(garbage)
+        self.bytes += sum(map(len, again))
         self._sequence([*again, *garbage, *(event.line for event in self._pending()[:3])])
 
     # Reading and writing the remote
