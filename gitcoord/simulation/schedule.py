@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.format.event import Head
 from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.core.round.sight import Sight
 from gitcoord.features import FEATURES
 from gitcoord.simulation import fault_injection, faults, memo, rounds
 from gitcoord.simulation.checking import checks
@@ -99,7 +100,9 @@ def _people(world: World, remote: SimulatedRemote, nodes: int) -> None:
         writes, at_s = [], 0.0
         while (at_s := at_s + dice.expovariate(1 / pace_s)) < world.end_s - (world.end_s - world.calm_at_s) / 2:
             writes.append(at_s)
-        files = Files(HeadFile(world.signers.new_node(name), Head()))
+        files = Files(
+            HeadFile(world.signers.new_node(name), Head()), sight=Sight().seen(int(world.now_s))
+        )  # as `init` keeps it
         machine = Machine(
             world,
             remote,

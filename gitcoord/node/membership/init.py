@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Head
 from gitcoord.core.names import agent_id, node_name
+from gitcoord.core.round.sight import Sight
 from gitcoord.core.secret_scan.credentials import looks_like_credential
 from gitcoord.node.clock import short_name
 from gitcoord.node.config import NODE, overlaid, profile_of
@@ -148,6 +150,7 @@ def _create_home(home: Home, store: Store, config: Config, agent: str) -> None:
     if tip is not None and os.environ.get("GITCOORD_NODE"):
         base = chain_of(store, tip, node)
     home.create(config, node_id=node, base=base, seed=seed)
+    home.save_sight(Sight().seen(int(time.time())))  # killed now, it would otherwise never have seen its fleet
     if mine is not None:
         home.note_outbox(mine)  # new home, given identity: the outbox found there is its own
 
