@@ -1,4 +1,4 @@
-"""`gitcoord actions`: what a workflow on GitHub is told: a job summary, annotations, outputs."""
+"""`gitcoord actions`: reports to a workflow on GitHub: a job summary, annotations, outputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def report(answers: tuple[Path, ...]) -> None:
     """Write the job's summary and outputs, and annotate what needs attention.
 
     FILE is what a command printed with --json: the conflicts in it, and a review's findings, become annotations of
-    their lines; any other is passed over. The summary goes to GITHUB_STEP_SUMMARY and the outputs to GITHUB_OUTPUT;
+    their lines; any other file is skipped. The summary goes to GITHUB_STEP_SUMMARY and the outputs to GITHUB_OUTPUT;
     outside of a workflow both are printed.
 
     \b
@@ -51,7 +51,7 @@ def report(answers: tuple[Path, ...]) -> None:
 
     values = [value for path in answers for value in _values(path)]
     now = status.read(writer_here())
-    # A workflow's leader says goodbye at the end of its tick: that nobody leads until the next one is no news.
+    # A workflow's leader says goodbye at the end of its tick, so a fleet without a leader is normal in between.
     attention = node_status.attention(
         now if now["leader"] else {**now, "leader": {"agent": "", "state": ""}}, time.time()
     )
@@ -100,7 +100,8 @@ def _summary(now: dict[str, Any]) -> Iterator[str]:
     yield f"## gitcoord\n\n<pre>{html.escape(screen[:SCREEN_CHARS_MAX])}</pre>\n\n"
     page = ledger_pages.newest_page(local_pages.with_pending(node_here()))
     if len(page) > PAGE_BYTES_MAX:
-        page = page[:PAGE_BYTES_MAX].rpartition(b"\n")[0] + b"\n\nCut here: the branch gitcoord/ledger has all.\n"
+        rest = b"\n\nThis page is cut here: the branch gitcoord/ledger has the rest.\n"
+        page = page[:PAGE_BYTES_MAX].rpartition(b"\n")[0] + rest
     yield page.decode("utf-8", "ignore")
 
 

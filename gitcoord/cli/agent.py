@@ -109,21 +109,21 @@ def run(
 
     The command of --on-event gets the event as JSON on standard input and its id in GITCOORD_EVENT_ID; it is
     called for each event, in order, until it ends with 0: again after 1 s, 2 s, 4 s, … up to a minute. After --attempts
-    failures the event is set aside, and the next one has its turn: `gitcoord inbox --failed` shows and replays it. An
-    attempt that a kill cut off does not count. With --reply, printing nothing means no answer, and an answer is never
+    failures the event is set aside and the next one is handled: `gitcoord inbox --failed` shows and replays it. An
+    attempt that a kill interrupted does not count. With --reply, no output means no answer, and an answer is never
     answered.
 
     The command of --exec gets the task as JSON on standard input and in GITCOORD_TASK_ID, _TITLE, _ATTEMPT, _PRIORITY,
     _FOLDER, _BRANCH; it begins in an empty folder. Its standard output is the result. A line `::progress 0.4 words`
-    tells how far it is, `::artifact PATH` what it made, `::input QUESTION` what it has to be told. Exit code 0: done;
-    75: given back, for another agent; any other: failed, and the end of its standard error (or output, if that is
+    reports progress, `::artifact PATH` names a result, and `::input QUESTION` asks for input. Exit code 0: done;
+    75: released, for another agent; any other: failed, and the end of its standard error (or output, if that is
     empty) is the reason.
 
     --handler takes the path of a file, `./work.py:function`, or `package.module:function` of a module that is installed
-    or in a folder that PYTHONPATH names by its absolute path. None is looked for in the working folder.
+    or in a folder that PYTHONPATH names by its absolute path. Nothing is imported from the working folder.
 
     None of these commands gets a variable that looks like a credential, such as GITCOORD_KEY or GITHUB_TOKEN, unless
-    --pass-env names it. What others wrote may be an option or a path: read it from standard input, or give it after
+    --pass-env names it. Text of others may look like an option or a path: read it from standard input, or pass it after
     `--`.
 
     \b
@@ -139,7 +139,7 @@ def run(
     from gitcoord.node.shutdown import StopFlag
 
     if reply and not on_event:
-        raise click.UsageError("--reply goes with --on-event")
+        raise click.UsageError("--reply needs --on-event: it sends the output of that command")
     node = node_here()
     node.tell = say = teller(quiet=quiet, json_logs=json_logs)
     if profile:
@@ -254,9 +254,9 @@ def rekey(actor: str | None, dry_run: bool, as_json: bool) -> None:
 def prove(repo: str | None, actor: str | None, as_json: bool) -> None:
     """Print a line that proves an agent's GitHub account, once that account posts it.
 
-    Say first which account it is, with `gitcoord agent set --github LOGIN`. Then post the line under that account, as a
-    comment of a pull request or in its text. The next review of that pull request finds it and records it: no admin has
-    to confirm the account. It is good for this agent, account, repository and fleet only, and it is no secret.
+    First run `gitcoord agent set --github LOGIN`. Then post the line under that account, as a comment of a pull request
+    or in its text. The next review of that pull request finds and records it: no admin has to confirm the account. The
+    line is valid for this agent, account, repository and fleet only, and it is not a secret.
 
     \b
     Example:

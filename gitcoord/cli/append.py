@@ -1,4 +1,4 @@
-"""`gitcoord append`: on the local disk before it returns, then as far as one round takes it."""
+"""`gitcoord append`: writes an event to the local disk, then tries one round to sequence it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.errors import GitcoordError, NoEffect, Refused
 from gitcoord.core.names import agent_id
 
-ROUND_S = 20.0  # without --wait: how long one round, or that of a running agent, is waited for
+ROUND_S = 20.0  # without --wait: the longest wait for one round, or for that of a running agent
 
 
 @click.command("append")
@@ -63,9 +63,9 @@ def command(
 ) -> None:
     """Write an event of TYPE with CONTENT (`-`: standard input).
 
-    It is on the local disk before this returns, always. Levels: QUEUED (this disk), DURABLE (on the remote),
-    SEQUENCED (it has its place in the log). Exit code 4: the level of --wait was not reached in time; 3: it has its
-    place and changed nothing, with the reason.
+    The event is on the local disk before the command returns. Levels: QUEUED (this disk), DURABLE (on the remote),
+    SEQUENCED (it has a position in the log). Exit code 4: the level of --wait was not reached in time; 3: it is
+    sequenced without effect, with the reason.
 
     \b
     Example:
@@ -92,7 +92,7 @@ def command(
             level, position = node.confirm(event, wait, timeout_s=timeout)
         elif node and not no_sync:
             level, position = node.confirm(event, "sequenced", timeout_s=ROUND_S, rounds=1)
-    except GitcoordError as wrong:  # whatever the remote said: it is on this disk, and its id is told
+    except GitcoordError as wrong:  # whatever the remote answered: the event is on this disk, and the user gets its id
         assert node is not None
         level, position = node.level(event)
         trouble = wrong

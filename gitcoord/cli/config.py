@@ -1,4 +1,4 @@
-"""`gitcoord config`: settings of the fleet are events in its log, those of this node are in a file of its own."""
+"""`gitcoord config`: settings of the fleet, which are events in its log, and of this node, which are in a file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ node_option = click.option("--node", "of_node", is_flag=True, help="Change this 
 def command() -> None:
     """Show and change the settings of fleet and node.
 
-    What counts is a command's own option, then GITCOORD_… in the environment, then this node's file, then the fleet.
+    A command's own option comes first, then GITCOORD_… in the environment, then this node's file, then the fleet.
 
     \b
     Example:
@@ -49,7 +49,7 @@ def command() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting as it counts here, and where that comes from."""
+    """One setting in effect here, and its source."""
 
     name: str
     value: Any
@@ -126,8 +126,8 @@ def get(name: str, as_json: bool) -> None:
 def set_(name: str, value: str, of_node: bool, actor: str | None, dry_run: bool, as_json: bool) -> None:
     """Set NAME to VALUE for the fleet, or for this clone (--node).
 
-    A list is given as alice,bob; headings as JSON. The fleet's settings are events: everyone goes by them from their
-    place in the log on.
+    A list is given as alice,bob; headings as JSON. The fleet's settings are events: they hold for all agents from their
+    position in the log on.
 
     \b
     Example:
@@ -189,7 +189,7 @@ def settings(node: Node) -> dict[str, Setting]:
 def _change(
     node: Node, name: str, text: str | None, *, of_node: bool, actor: str | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Set (None: unset) `name` where it belongs, and say so."""
+    """Set (None: unset) `name` in its scope, and report it."""
     from gitcoord.features.settings import Settings
     from gitcoord.node import config as preferences
 
@@ -236,7 +236,7 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
         if without_secret(value) != value:
             raise Refused(
                 "the remote's URL holds a login, which is not kept in a file: leave it out and set "
-                "GITCOORD_TOKEN, or let git's credential helper know it"
+                "GITCOORD_TOKEN, or store it in git's credential helper"
             )
         value = absolute_remote(node.home.path.parent, value)
     setattr(config, name, value)
@@ -249,7 +249,7 @@ def _fleet_changed(node: Node, name: str, text: str | None, actor: str) -> tuple
     from gitcoord.node.operations import submit
 
     value = None if text is None else _value(name, text)
-    changed(node.fleet.states["settings"].settings, name, value)  # Refused, politely, before it is in the log
+    changed(node.fleet.states["settings"].settings, name, value)  # raise Refused BEFORE the event is in the log
     submit.check_right(node, actor, "config_changed", re=None, data={"set": {name: value}})
     words = f"{name} = {_text(value)}" if text is not None else f"{name} back to its default"
     return node.draft("config_changed", words, actor=actor, data={"set": {name: value}}), value

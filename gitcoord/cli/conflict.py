@@ -1,4 +1,4 @@
-"""`gitcoord conflict`: which branches would conflict, before anybody merges them."""
+"""`gitcoord conflict`: finds branches that would conflict, before anybody merges them."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def check(
     from gitcoord.code.objects import Repository
 
     if prs and refs:
-        raise click.UsageError("--prs takes all open pull requests: leave REF out")
+        raise click.UsageError("--prs checks all open pull requests: leave REF out")
     if dry_run and not record:
-        raise click.UsageError("--dry-run goes with --record: without --record nothing is written")
+        raise click.UsageError("--dry-run needs --record: without --record nothing is written")
     node = node_if_any()
     if record and node is None:
         raise Refused("--record writes into a fleet's log: run `gitcoord init` here first")
@@ -94,7 +94,7 @@ def check(
                 "pairs": found.pairs,
                 "tried": found.tried,
                 "conflicts": [_plain(one) for one in found.conflicts],
-                "order": [{"ref": ref.name, "conflicts": count} for ref, count in found.order],
+                "order": [{"ref": ref.name, "conflicts": number} for ref, number in found.order],
                 **({"dry_run": True, "events": events(drafts), "changes": []} if dry_run else {}),
             }
         )
@@ -149,7 +149,7 @@ def _plain(one: Conflict) -> dict[str, Any]:
                 "kind": path.kind,
                 "lines": path.lines,
                 "central": path.central,
-                "said": path.said,
+                "messages": path.messages,
                 "hunks": [
                     {
                         "function": hunk.function,
@@ -168,14 +168,12 @@ def _plain(one: Conflict) -> dict[str, Any]:
 
 def _show(found: ConflictReport, base: str) -> None:
     from gitcoord.cli.shown import plain
-    from gitcoord.node.operations.status import ago
+    from gitcoord.core import times
+    from gitcoord.core.text import count
 
     for one in found.conflicts:
         who = " and ".join(plain(f"{ref.name} ({ref.agent})" if ref.agent else ref.name) for ref in (one.a, one.b))
-        echo(
-            f"{one.severity}: {who}, {len(one.paths)} {'path' if len(one.paths) == 1 else 'paths'}, "
-            f"{ago(one.age_s)} old"
-        )
+        echo(f"{one.severity}: {who}, {count(len(one.paths), 'path')}, {times.roughly(one.age_s)} old")
         for path in one.paths:
             echo(f"  {plain(path.path)} ({path.kind})")
             for hunk in path.hunks:
@@ -193,12 +191,12 @@ def _show(found: ConflictReport, base: str) -> None:
     if found.order:
         echo(
             f"merge into {plain(base)} in this order: "
-            + ", ".join(plain(ref.name) + (f" ({count} to settle)" if count else "") for ref, count in found.order)
+            + ", ".join(plain(ref.name) + (f" ({number} to settle)" if number else "") for ref, number in found.order)
         )
 
 
 def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], names: dict[str, str]) -> list[Draft]:
-    """Return the news by the remote's names, as the leader does: one conflict is one conversation, whoever finds it."""
+    """Return the events to record, by the remote's names, as the leader does: each conflict is one conversation."""
     from gitcoord.code import conflict_events
     from gitcoord.features import conflicts
     from gitcoord.node.operations import submit

@@ -1,4 +1,4 @@
-"""`gitcoord demo`: the main job done before your eyes, by real processes on a remote made for it."""
+"""`gitcoord demo`: a demonstration with real processes, on a temporary remote."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def command(agents: int | None, fast: bool, keep: bool) -> None:
         try:
             _perform(play)
         except GitcoordError as wrong:
-            stage.promise("the demo comes to its end", str(wrong), False)
+            stage.promise("the demo reaches its end", str(wrong), False)
         finally:
             play.close()
         broken = len(stage.broken)

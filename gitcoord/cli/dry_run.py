@@ -1,4 +1,4 @@
-"""A dry run: what a command would write and do, said in the same words everywhere; what it refuses is refused."""
+"""A dry run: reports what a command would write and do, in the same words everywhere; refusals stay refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gitcoord elect`: who leads, how that is known, and to stand where nobody does."""
+"""`gitcoord elect`: shows the leader and how it is known, and campaigns if there is none."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def command(
 ) -> None:
     """Show the leader, or campaign if there is none.
 
-    A leader that is silent for longer than its profile allows (--explain) is replaced. Without --wait one look
-    decides, except that a leader's silence takes its time to be certain of. Who was elected so and then started no
-    `gitcoord agent run` stands again, in a new term: the session that was elected ended with its command.
+    A leader that is silent for longer than its profile allows (--explain) is replaced. Without --wait
+    the command checks once, except that it waits until a leader's silence is certain. An agent that was elected by this
+    command and runs no `gitcoord agent run` campaigns again in a new term: its session ended with the command.
 
     \b
     Example:
@@ -82,7 +82,7 @@ def _print_plan(node: Node, agent: str, resign: bool, as_json: bool) -> None:
     would(
         "elect",
         as_json,
-        changes=[f"watch {leader}, and stand if it says nothing" if leader else "stand"] if node.config.lead else [],
+        changes=[f"watch {leader}, and campaign if it is silent" if leader else "campaign"] if node.config.lead else [],
     )
 
 

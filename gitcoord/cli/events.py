@@ -1,4 +1,4 @@
-"""`gitcoord events`: the ledger as this node has it, newest last, then what still waits for its place in it."""
+"""`gitcoord events`: lists the ledger as this node has it, newest last, then the events that are not sequenced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Printer = Callable[[FleetState, int | None, str, Event], None]
 
-LOOK_S = 0.1  # while following: how often this node's files are looked at, between rounds
+LOOK_S = 0.1  # while following: the pause between two checks of this node's files
 
 
 @click.command("events")
@@ -50,7 +50,7 @@ def command(
 ) -> None:
     """List events, newest last; events that are not sequenced yet follow, marked.
 
-    Asks the remote once before it shows them. What was imported is shown with its original author and time.
+    The remote is asked once before the events are listed. Imported events have their original author and time.
 
     \b
     Example:
@@ -73,7 +73,7 @@ def command(
 def _show(
     node: Node, wanted: EventFilter, show: Printer, *, limit: int | None, sync: bool, pending: bool = True
 ) -> int:
-    """Show the present events, and return the position up to which they were shown."""
+    """Show the present events, and return the position of the last one."""
     if sync:
         refresh(node)
     fleet = node.fleet
@@ -88,7 +88,7 @@ def _show(
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """The events that a user asked for."""
+    """A filter: the events that a user asked for."""
 
     types: frozenset[str] = frozenset()
     actors: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ def following(node: Node, wanted: EventFilter, *, after: int, sync: bool) -> Ite
     due_s, complained = 0.0, False
     while True:
         if sync and time.monotonic() >= due_s and not node.home.running():
-            complained = not refresh(node, quiet=complained)  # an outage is told once
+            complained = not refresh(node, quiet=complained)  # report an outage once
             due_s = time.monotonic() + node.local.profile.poll_s
         position = node.fleet.position
         if position > after:
@@ -178,7 +178,7 @@ def following(node: Node, wanted: EventFilter, *, after: int, sync: bool) -> Ite
 def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
     """Do one round, unless a running agent does them, or the last round was less than `fresh_s` ago.
 
-    Trouble is told, not raised: what is here can be shown.
+    A failure is reported, not raised: the local state can be shown.
     """
     import filelock
 
@@ -187,7 +187,7 @@ def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
     if node.home.running():
         progress = node.home.progress()
         if not progress.online and not quiet:
-            echo(f"gitcoord: {progress.problem}; showing what is here", err=True)
+            echo(f"gitcoord: {progress.problem}; showing the local state", err=True)
         return progress.online
     _, looked_s = peers.observations(node.home.cache)
     if looked_s is not None and 0 <= time.time() - looked_s < fresh_s:
@@ -195,10 +195,10 @@ def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
     try:
         node.sync()
     except filelock.Timeout:
-        return True  # another process of this node is at it
+        return True  # another process of this node syncs
     except GitcoordError as wrong:
         if not quiet:
-            echo(f"gitcoord: {wrong}; showing what is here", err=True)
+            echo(f"gitcoord: {wrong}; showing the local state", err=True)
         return False
     return True
 

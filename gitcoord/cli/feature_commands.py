@@ -251,7 +251,7 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
 
         def look() -> Sequence[Answer] | Answer:
             nonlocal complained
-            if not no_sync:  # an outage is told once
+            if not no_sync:  # report an outage once
                 complained = not refresh(node, quiet=complained, fresh_s=node.local.profile.poll_s)
             answer = submit.ask(node, what, raw_args, actor=who, again=not no_sync)
             return answer[after : after + limit] if isinstance(answer, Sequence) else answer

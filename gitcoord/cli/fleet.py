@@ -50,9 +50,9 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
 
     FILE is TOML, with a table [agents.NAME] for each: capabilities, role, depends_on, backup, slots, exec (the command
     for its tasks) or handler (FILE.py:FUNCTION, relative to the fleet file), lead, about, and pass_env: the names of
-    variables that look like credentials, such as GITHUB_TOKEN, and are given to its command all the same. One that
-    crashes is started again when the leader asks for it, as the fleet's setting `recovery` has it.
-    GITCOORD_FLEET_FOLDER tells the commands where FILE lies.
+    variables that look like credentials, such as GITHUB_TOKEN, and are given to its command all the same. An agent
+    that crashes is restarted when the leader requests it, by the fleet's setting `recovery`.
+    GITCOORD_FLEET_FOLDER names the folder of FILE for the commands.
 
     \b
     Example:

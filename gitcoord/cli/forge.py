@@ -1,4 +1,4 @@
-"""Which repository on GitHub a command is about, and how git reaches it; the fleet is asked where there is one."""
+"""The repository on GitHub that a command is about, and its URL for git; taken from the fleet if there is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gitcoord hook`: a clone that wants to be told before it commits what another agent has reserved."""
+"""`gitcoord hook`: a pre-commit hook that warns about paths that another agent has reserved."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def command() -> None:
 def pre_commit(as_json: bool) -> None:
     """Check the staged paths; the installed hook runs this.
 
-    As far as this clone knows: the remote is not asked. Exit code 3: it is to be refused. Where gitcoord itself is in
-    trouble, it says so and lets the commit pass.
+    The check uses the state of this clone: the remote is not asked. Exit code 3: the commit is refused. If gitcoord
+    itself fails, it prints the reason and lets the commit pass.
 
     \b
     Example:

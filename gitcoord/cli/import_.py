@@ -1,4 +1,4 @@
-"""`gitcoord import`: take over a log that other tools wrote, then sync until it has its place."""
+"""`gitcoord import`: imports a log of another tool, then syncs until its events are sequenced."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def command(file: BinaryIO, actor: str | None, timeout: float, no_sync: bool, dr
     node = node_here()
     who = speaker(node, actor)
     if not no_sync:
-        refresh(node)  # events that others imported meanwhile are not imported again
+        refresh(node)  # do not import again what others imported meanwhile
     with _progress(file) as progress:
         done = import_log(node, file, name=file.name, actor=who, progress=progress, dry_run=dry_run)
     level = "queued" if no_sync or dry_run else _confirmed(node, done, timeout)

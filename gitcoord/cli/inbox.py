@@ -1,4 +1,4 @@
-"""`gitcoord inbox --failed`: what the agent's handler failed on; the inbox itself is the feature's."""
+"""`gitcoord inbox --failed`: events that the agent's handler failed on; the feature has the inbox itself."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def extended(command: click.Command) -> click.Command:
     words, example, lines = (command.help or "").partition("\n\n\b\n")
     command.help = words + HELP.rstrip("\n") + example + lines + EXAMPLE
     command.params += [
-        click.Option(["--failed"], is_flag=True, help="Show what the agent's handler failed on and set aside"),
+        click.Option(["--failed"], is_flag=True, help="List events that the agent's handler failed on and set aside"),
         click.Option(
             ["--replay"],
             is_flag=False,
             flag_value="",
             metavar="[ID]",
-            help="With --failed: have them handled again, or this one",
+            help="With --failed: replay all of them, or this one",
         ),
     ]
 
     def run(*, failed: bool, replay: str | None, **rest: Any) -> None:
         if replay is not None and not failed:
-            raise click.UsageError("--replay goes with --failed")
+            raise click.UsageError("--replay needs --failed: only failed events can be replayed")
         if failed:
             _failed(rest["actor"], replay, as_json=rest["as_json"])
         elif shows is not None:

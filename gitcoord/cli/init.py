@@ -1,4 +1,4 @@
-"""`gitcoord init`: make a fleet, or join the one that the remote has."""
+"""`gitcoord init`: creates a fleet, or joins the one on the remote."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def command(
     from gitcoord.store.git import spawn
 
     if (source or force) and not github_actions:
-        raise click.UsageError("--source and --force go with --github-actions")
+        raise click.UsageError("--source and --force need --github-actions: they are about its workflows")
     if spawn.git_version() < spawn.LEAST_GIT:
         found, least = spawn.shown_version(spawn.git_version()), spawn.shown_version(spawn.LEAST_GIT)
         raise Refused(f"{found} is too old: install {least} or later")
@@ -106,11 +106,11 @@ def command(
     )
     click.get_current_context().call_on_close(joined.node.close)
     made = write_baseline(path) if baseline else []
-    said = before + joined.messages + ([f"made {', '.join(made)}"] if made else [])
+    actions = before + joined.messages + ([f"made {', '.join(made)}"] if made else [])
     if agent_guide is not None and guide.write(path / agent_guide, path):
-        said.append(f"wrote the guide for agents into {agent_guide}")
+        actions.append(f"wrote the guide for agents into {agent_guide}")
     if source is not None:
-        said += _write_workflows(path, source, force)
+        actions += _write_workflows(path, source, force)
     node = joined.node
     if as_json:
         print_json(
@@ -121,13 +121,13 @@ def command(
                 "agent": name,
                 "founded": joined.founded,
                 "joined": joined.joined,
-                "did": said,
+                "did": actions,
             }
         )
         return
-    for line in said:
+    for line in actions:
         echo(line)
-    if not said:
+    if not actions:
         echo(f"nothing to do: {name} is in fleet {node.config.fleet_id}")
     else:
         echo('next: gitcoord agent run, and gitcoord append question "…"')
@@ -146,12 +146,12 @@ def _this_version() -> str:
     return install_source.of_this_version()
 
 
-def _on_github(path: Path, name: str, remote: str | None, public: bool, said: list[str]) -> str:
+def _on_github(path: Path, name: str, remote: str | None, public: bool, actions: list[str]) -> str:
     from gitcoord.github.api import repositories
 
     if remote is not None:
-        raise click.UsageError("--github and --remote name two remotes: give one of them")
-    return repositories.connect(path.resolve(), name, public=public, messages=said)
+        raise click.UsageError("--github and --remote exclude each other: give one of them")
+    return repositories.connect(path.resolve(), name, public=public, messages=actions)
 
 
 def _ready(path: Path, remote: str | None) -> None:

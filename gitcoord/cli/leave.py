@@ -1,4 +1,4 @@
-"""`gitcoord leave`: take this clone out of the fleet; its words stay in the log, its keys stay with the user."""
+"""`gitcoord leave`: removes this clone from the fleet; its events stay in the log, and the user keeps its keys."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from gitcoord.cli.dry_run import dry_run_option, would
 def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
     """Remove this clone, and the agents whose keys it holds, from the fleet.
 
-    First everything queued goes out; where it cannot, nothing is changed (exit code 4). The log keeps what was said,
+    Queued events are sent first; if that fails, nothing is changed (exit code 4). The log keeps the events,
     and the agents' names stay theirs. Keys, queue and logs are moved aside, not deleted.
 
     \b
     Example:
       gitcoord leave
     """
+    from gitcoord.core.text import count
     from gitcoord.node.membership import leave
-    from gitcoord.node.operations.status import count
 
     node = node_here()
     fleet, undelivered_file = node.config.fleet_id, node.home.queue.path.name

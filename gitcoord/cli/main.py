@@ -20,7 +20,7 @@ from gitcoord.features import LISTED, control
 from gitcoord.store.program import search_path
 
 GROUPS: dict[str, dict[str, str]] = {
-    # heading: {command, or several that belong together: what they do}, in the order in which a newcomer needs them.
+    # heading: {command, or several related commands: help}, in the order in which a newcomer needs them.
     "Begin": {
         "init": "Create a fleet, or join the one on the remote",
         "status, whoami": "Show what needs attention; show who acts here",
@@ -93,7 +93,7 @@ COMMANDS: dict[str, str] = {
 
 FEATURE_WORDS = {word: help_ for words in LISTED.values() for word, help_ in words.items() if word not in COMMANDS}
 
-EXTENDED = {"inbox": "gitcoord.cli.inbox"}  # a feature's words, to which this machine adds what only it knows
+EXTENDED = {"inbox": "gitcoord.cli.inbox"}  # a feature's commands with an option that needs this machine's files
 
 
 def groups() -> dict[str, dict[str, str]]:
@@ -119,7 +119,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, control.command_line(args))
-        except click.NoSuchCommand as wrong:  # with what it was meant to be, among those not imported yet
+        except click.NoSuchCommand as wrong:  # with suggestions, also from commands that are not imported yet
             raise click.NoSuchCommand(wrong.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -178,7 +178,7 @@ def _pipe_closed() -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit. The only place that catches broadly."""
     debug = os.environ.get("GITCOORD_DEBUG") == "1"
-    os.environ["PATH"] = search_path(os.environ)  # also for what git and commands start: ssh, helpers, a shell
+    os.environ["PATH"] = search_path(os.environ)  # also for programs that git and commands start: ssh, helpers, a shell
     try:
         code: Any = gitcoord.main(arguments, prog_name="gitcoord", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _show(wrong: click.ClickException) -> None:
-    """Tell of wrong use as click does; its own words quote what was typed, which may be others'."""
+    """Report wrong use as click does, but filter it: it quotes what was typed, which may be text of others."""
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
     if context is not None:
         help_ = f"Try '{context.command_path} {max(context.help_option_names, key=len)}' for help."

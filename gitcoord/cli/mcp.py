@@ -1,4 +1,4 @@
-"""`gitcoord mcp`: an AI agent takes part in the fleet through the Model Context Protocol."""
+"""`gitcoord mcp`: serves the fleet to an AI agent over the Model Context Protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitcoord.cli.common import as_option, node_here, speaker, tell
 from gitcoord.core.errors import Refused
 from gitcoord.store import program
 
-GOODBYE_S = 15.0  # for the agent's last words
+GOODBYE_S = 15.0  # for the agent's goodbye
 
 
 @click.command("mcp")
@@ -22,8 +22,8 @@ GOODBYE_S = 15.0  # for the agent's last words
 def command(actor: str | None, no_run: bool) -> None:
     """Serve the fleet to an AI agent over standard input and output (Model Context Protocol).
 
-    A client such as Claude Code or Codex starts this by itself, once it is told so; it needs the package's extra `mcp`.
-    As long as the client is there, `gitcoord agent run` keeps its agent in touch.
+    Configure a client such as Claude Code or Codex to start this command. It needs the extra `mcp`. As long as
+    the client runs, `gitcoord agent run` sends heartbeats for its agent and syncs.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`gitcoord queue`: what waits on this disk, and how to take out what a remote will never accept."""
+"""`gitcoord queue`: lists events that wait on this disk, and drops those that the remote will never accept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gitcoord.core.format.event import Event
     from gitcoord.node.node import Node
 
-LOCK_S = 30.0  # a round in progress may be pushing the very event that is to go
+LOCK_S = 30.0  # a round in progress may be pushing the event that is to be dropped
 
 
 @click.group("queue", cls=Noun)
@@ -94,8 +94,8 @@ def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
         level, event = _named(waiting, id_)
         if level == "durable" and not force:
             raise Refused(
-                f"event {event.uid[:8]} is on the remote already, others may have seen it: "
-                "let it be sequenced, or drop it with --force"
+                f"event {event.uid[:8]} is on the remote already, and others may have seen it: "
+                "wait until it is sequenced, or drop it with --force"
             )
         if dry_run:
             would("queue.drop", as_json, changes=[f"drop {event.uid[:8]} ({event.type} by {event.actor})"])
@@ -115,7 +115,7 @@ def _no_round(node: Node) -> Iterator[None]:
         with node.home.sync_lock.acquire(timeout=LOCK_S):
             yield
     except filelock.Timeout:
-        raise NotConfirmed("a round is under way and does not end: try again") from None
+        raise NotConfirmed("another process of this node is syncing and does not end: try again") from None
 
 
 def _named(waiting: list[tuple[str, Event]], short: str) -> tuple[str, Event]:

@@ -1,4 +1,4 @@
-"""`gitcoord resume`: after a pause for disk or permission, once a person has mended what was wrong."""
+"""`gitcoord resume`: ends a pause because of the disk or a permission, after a person has fixed the cause."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     """Resume after a pause: check that the disk is writable, then end the pause.
 
-    The pause itself becomes an `error` event, so that the fleet knows of it. Where nothing is paused it does nothing.
+    The pause is recorded as an `error` event, so that the fleet knows of it. Without a pause the command does nothing.
 
     \b
     Example:
       gitcoord resume
     """
+    from gitcoord.core import times
     from gitcoord.core.secret_scan.credentials import OnSecret
-    from gitcoord.node.operations.status import ago
     from gitcoord.store import files
 
     node = node_here()
     mark = node.home.path / "paused"
     since_s = mark.stat().st_mtime if mark.exists() else time.time()
-    # Looks whether writing works even where the pause could not be noted.
+    # Check that writing works, even if the pause could not be recorded.
     reason = files.resume(node.home.path, dry_run=dry_run)
     paused_s = max(0.0, time.time() - since_s)
     draft = _news(node, actor, reason, paused_s) if reason is not None else None
@@ -53,7 +53,7 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
         return
     _say(
         as_json,
-        f"resumed after {ago(paused_s)}: {reason}",
+        f"resumed after {times.roughly(paused_s)}: {reason}",
         reason,
         node.append(draft, on_secret=OnSecret.HIDE)[0].uid if draft is not None else None,
     )
@@ -61,13 +61,13 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
 
 def _news(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft | None:
     """Return the event for the fleet; None if no agent is set."""
-    from gitcoord.node.operations.status import ago
+    from gitcoord.core import times
 
     speaker = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
     if speaker is None:
         return None
     data = {"paused": {"reason": reason, "seconds": round(paused_s)}}
-    return node.draft("error", f"was paused for {ago(paused_s)}: {reason}", actor=speaker, data=data)
+    return node.draft("error", f"was paused for {times.roughly(paused_s)}: {reason}", actor=speaker, data=data)
 
 
 def _say(as_json: bool, words: str, reason: str | None, uid: str | None) -> None:

@@ -1,4 +1,4 @@
-"""`gitcoord review post`: look at a pull request, and say on GitHub what the fleet thinks of it."""
+"""`gitcoord review post`: reviews a pull request, and posts the fleet's verdict on GitHub."""
 
 from __future__ import annotations
 

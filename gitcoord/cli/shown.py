@@ -1,4 +1,4 @@
-"""How an event is shown: one line for a person, one JSON object for a program."""
+"""Output of events: one line for a person, one JSON object for a program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitcoord.core.text import Place, fit
 if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState
 
-WHOLE = 10_000_000  # columns, where no terminal limits them
+WHOLE = 10_000_000  # columns, if no terminal limits them
 COLUMNS_MAX = 10_000  # no terminal is wider
 _TIME = re.compile(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d+Z\Z")
 
@@ -37,7 +37,7 @@ def one_line(fleet: FleetState, event: Event, *, position: int | None, level: st
     place = str(position) if position else "-"
     who = plain(event.shown_actor)
     if event.shown_actor != event.actor:
-        who += f" via {plain(event.actor)}"  # anybody may say whom they quote; who did is signed
+        who += f" via {plain(event.actor)}"  # the quoted author is only claimed; the importer is signed
     to = f" → {plain(', '.join(event.to))}" if event.to else ""
     reason = void_reason(fleet, event, position)
     marks = [f"[{level.upper()}]"] if position is None else []
@@ -49,7 +49,7 @@ def one_line(fleet: FleetState, event: Event, *, position: int | None, level: st
     width, when = columns or terminal_columns(), plain(event.shown_timestamp)
     if width > COLUMNS_MAX:
         return "  ".join([head + when, *marks, *content])
-    when = _TIME.sub(r"\1 \2", when)  # a terminal's columns are for what was said
+    when = _TIME.sub(r"\1 \2", when)  # on a terminal, leave the columns to the text
     return cut("  ".join([head + when, *marks, *content]), width)
 
 

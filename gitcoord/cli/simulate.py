@@ -1,4 +1,4 @@
-"""`gitcoord simulate`: the protocol in virtual time, with faults; a failing seed is told as a story."""
+"""`gitcoord simulate`: runs the protocol in virtual time, with faults; a failing seed is explained step by step."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def command(
     """Test the protocol in virtual time, with a remote and machines that fail in every known way.
 
     Each schedule has its own seed, draws its faults from it, and is checked against an independent record of what
-    was promised. A seed that fails is told as a story, with the command that replays it; exit code 6.
+    was promised. A seed that fails is explained step by step, with the command that replays it; exit code 6.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`gitcoord snapshot`: the conversations as pages, rendered here; the leader puts the same ones beside the log."""
+"""`gitcoord snapshot`: renders the conversations as pages; the leader publishes the same pages beside the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitcoord.cli.common import echo, json_option, node_here, print_json
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
-LOOK_S = 0.1  # with --watch: how often this node's files are looked at
+LOOK_S = 0.1  # with --watch: the pause between two checks of this node's files
 FILES = ("pages", "log", "all")
 
 
@@ -46,8 +46,8 @@ FILES = ("pages", "log", "all")
 def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: bool, as_json: bool) -> None:
     """Render communication.md (newest interactions) and archive.md (older ones) into DIR.
 
-    Files that would not change are not touched; the last good page is kept as communication.md.bak. What is
-    queued here is shown as well.
+    Files that would not change are not touched; the last good page is kept as communication.md.bak. Queued events are
+    shown as well.
 
     \b
     Example:

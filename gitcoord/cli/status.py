@@ -1,4 +1,4 @@
-"""`gitcoord status`: one screen, what needs attention first; as last seen, without asking the remote."""
+"""`gitcoord status`: one screen, problems first; as last seen, without asking the remote."""
 
 from __future__ import annotations
 
@@ -82,14 +82,16 @@ def _watch(writer: Writer, as_json: bool) -> None:
 
 def lines(value: dict[str, Any]) -> Iterator[Line]:
     """Yield the lines of the screen."""
-    from gitcoord.node.operations.status import ago, count, describe_finding, shorten
+    from gitcoord.core import times
+    from gitcoord.core.text import count, cut
+    from gitcoord.node.operations.status import TEXT_SHOWN, describe_finding
 
     for text in value["attention"]:
         yield ((f"! {text}", "bold yellow"),)
     if value["attention"]:
         yield ()
     queue, ledger, leader, snapshot = value["queue"], value["ledger"], value["leader"], value["snapshot"]
-    seen = "never" if value["seen_s"] is None else f"{ago(value['seen_s'])} ago"
+    seen = "never" if value["seen_s"] is None else f"{times.roughly(value['seen_s'])} ago"
     rows = [
         ("fleet", value["fleet"]),
         ("trust", f"{value['trust']}, or {value['trust_digest']}" if value["trust"] else "not known yet"),
@@ -98,7 +100,7 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
         (
             "queue",
             f"{count(queue['events'], 'event')}, {queue['durable']} on the remote, the oldest for "
-            f"{ago(queue['oldest_s'])}"
+            f"{times.roughly(queue['oldest_s'])}"
             if queue["events"]
             else "empty",
         ),
@@ -121,7 +123,7 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
         for one in entries:
             if describe_finding(one) in value["attention"]:
                 continue
-            words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {shorten(one['text'])}"
+            words = f"{one['position'] or '-'} {one['actor']}, {one['time']}: {cut(one['text'], TEXT_SHOWN)}"
             yield (f"{title:<9} ", "dim"), (words, "")
     yield ()
     for name, path in value["paths"].items():
@@ -129,13 +131,13 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
 
 
 def _agents(agents: list[dict[str, Any]]) -> Iterator[Line]:
-    from gitcoord.node.operations.status import ago
+    from gitcoord.core import times
 
     width = max((len(one["id"]) for one in agents), default=0)
     for one in agents:
         words = ["leads"] * one["leads"] + [one["role"]] * (one["role"] != "member") + ["runs here"] * one["runs_here"]
         words += [one["key"]] * (one["state"] == "waiting")
-        words.append(f"seen {ago(one['heard_s'])} ago on {one['node']}" if one["node"] else "writes only")
+        words.append(f"seen {times.roughly(one['heard_s'])} ago on {one['node']}" if one["node"] else "writes only")
         yield (
             ("agent     ", "dim"),
             (f"{one['id']:<{width}}  ", ""),

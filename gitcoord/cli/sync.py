@@ -1,4 +1,4 @@
-"""`gitcoord sync`: one round with the remote now; beside a running agent, that one's next round."""
+"""`gitcoord sync`: runs one round with the remote, or waits for the next round of a running agent."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def command(restore: bool, as_json: bool) -> None:
             echo(f"gitcoord: event {one['id'][:8]} has no effect: {one['reason']}", err=True)
     if outcome["queued"]:
         raise NotConfirmed(
-            f"{outcome['queued']} queued on this disk only: `gitcoord queue list` shows what waits, "
-            "`gitcoord status` why"
+            f"{outcome['queued']} queued on this disk only: `gitcoord queue list` lists them, "
+            "`gitcoord status` shows why"
         )
 
 

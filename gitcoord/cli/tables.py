@@ -1,4 +1,4 @@
-"""How answers are shown to people: tables that fit the terminal, and single things, a line for each field."""
+"""Output of answers for people: tables that fit the terminal, and single items with a line for each field."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
         box=None, pad_edge=False, show_header=console.is_terminal, header_style="" if console.no_color else "dim"
     )
     for column in columns:
-        # What may not wrap shrinks last: ids stay whole, because they are typed. The texts are cut, not wrapped.
+        # A column with no_wrap shrinks last: ids stay whole, because people type them. Texts are cut, not wrapped.
         table.add_column(Text(column.replace("_", " "), no_wrap=True, overflow="ellipsis"), no_wrap=column == "id")
     for row in rows:
         words = {column: describe(row[column][:8] if column == "id" else row[column]) for column in columns}

@@ -1,4 +1,4 @@
-"""`gitcoord verify`: anyone can catch a lying leader or host."""
+"""`gitcoord verify`: checks the whole ledger, so that anyone can detect a leader or a host that lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gitcoord wait`: until something is so."""
+"""`gitcoord wait`: waits until a condition is met."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json:
       workflow ID done   the same of a run, or of a workflow's newest by its name
       agent NAME alive   late, gone, goodbye, joined, registered, or what it says: active, idle, …
       leader [NAME]      that somebody leads
-      message ID read    delivered, read, acknowledged by all whom it is for; answered
+      message ID read    delivered, read, acknowledged by all recipients; answered
       event TYPE         the next one
 
-    Exit code 4: it is not so in time; 1: it can never be, such as `done` of a task that was cancelled.
+    Exit code 4: not met in time; 1: it can never be met, such as `done` of a task that was cancelled.
 
     \b
     Example:

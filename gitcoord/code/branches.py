@@ -1,4 +1,4 @@
-"""Branches: which of a repository's are worth examining, and which agents they belong to."""
+"""Branches of a repository that are worth examining, and the agents that they belong to."""
 
 from __future__ import annotations
 

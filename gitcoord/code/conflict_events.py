@@ -1,4 +1,4 @@
-"""The events about conflicts: where each is and how bad, without the lines, which the repositories hold."""
+"""The events about conflicts: their paths and severity, without the lines, which the repositories hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conflict job: the leader looks for conflicts among the remote's branches regularly, and tells their authors."""
+"""The conflict job: regularly the leader looks for conflicting branches of the remote and tells their authors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gitcoord.code.conflicts import REFS_MAX, Ref
 from gitcoord.code.fetched import Source
 from gitcoord.code.objects import Repository
 from gitcoord.core.commands import Context, NewEvent
-from gitcoord.features import conflicts as told
+from gitcoord.features import conflicts as conflicts_feature
 from gitcoord.features.settings import Settings
 from gitcoord.node.agent.leader_jobs import LeaseHeld, PreparedJob
 
@@ -39,14 +39,14 @@ class ConflictJob:
         agents = [member.id for member in ctx.fleet.members.by_id.values()]
         return lambda lease_held: self._work(state, agents, lease_held)
 
-    def _work(self, state: told.State, agents: list[str], lease_held: LeaseHeld) -> list[NewEvent]:
+    def _work(self, state: conflicts_feature.State, agents: list[str], lease_held: LeaseHeld) -> list[NewEvent]:
         with fetched.beside(self.source.clone) as repository:
             refs, base = self._branches(repository, agents)
             known = merge_cache.read(self.cache, repository)
             found = conflicts.between(repository, refs, base=base, now_s=time.time(), known=known)
             merge_cache.save(self.cache, repository, found.outcomes)
         names = conflict_events.names_of([*refs, *([base] if base else [])])
-        return told.news(state, conflict_events.to_payloads(found.conflicts), names)
+        return conflicts_feature.news(state, conflict_events.to_payloads(found.conflicts), names)
 
     def _branches(self, repository: Repository, agents: list[str]) -> tuple[list[Ref], Ref | None]:
         """Return the remote's branches, and the one that HEAD is."""

@@ -1,4 +1,4 @@
-"""Conflicts between branches, before anybody merges them: whose, where, how bad, and in what order to merge."""
+"""Conflicts between branches, before anybody merges them: authors, paths, severity, and a good order of merging."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ConflictedPath:
     kind: str
     hunks: tuple[Hunk, ...]
     central: int
-    said: tuple[str, ...]
+    messages: tuple[str, ...]
 
     @property
     def lines(self) -> int:
@@ -117,7 +117,7 @@ def between(
 
 def _path(one: Unmerged, marks: Mapping[str, ChangedPaths]) -> ConflictedPath:
     central = sum(one.path in mark.paths for mark in marks.values())
-    return ConflictedPath(one.path, one.kind, one.hunks, max(central, 1), one.said)
+    return ConflictedPath(one.path, one.kind, one.hunks, max(central, 1), one.messages)
 
 
 def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:

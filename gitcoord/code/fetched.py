@@ -127,12 +127,12 @@ def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]
         try:
             yield environment
         except GitcoordError as wrong:
-            said = str(wrong)
-            if git_output.is_redirect(said):
-                said = git_output.moved(access.url, _moved_to(environment))
+            reason = str(wrong)
+            if git_output.is_redirect(reason):
+                reason = git_output.moved(access.url, _moved_to(environment))
             for secret in access.secrets:
-                said = said.replace(secret, "…")
-            raise Unreachable(said) from None
+                reason = reason.replace(secret, "…")
+            raise Unreachable(reason) from None
 
 
 def _moved_to(environment: dict[str, str]) -> str:

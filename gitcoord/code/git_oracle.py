@@ -1,4 +1,4 @@
-"""An oracle for conflicts: what `git merge` itself leaves unmerged, for the merges in the history of a repository.
+"""An oracle for conflicts: the paths that `git merge` leaves unmerged, for the merges in a repository's history.
 
 `scripts/conflict-check REPO` compares it with the trial merges; a scratch clone is merged in, REPO is only read.
 """

@@ -1,4 +1,4 @@
-"""Hunks: where in a file two sides disagree, in the lines of each, and in which function."""
+"""Hunks: the places of a file at which two sides disagree, by the lines and the function of each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Hunk:
 
     @property
     def lines(self) -> int:
-        """Return how much there is to look at: the longer of both sides."""
+        """Return the number of lines of the longer side."""
         return max(len(self.ours), len(self.theirs))
 
 

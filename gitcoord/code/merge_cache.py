@@ -70,7 +70,7 @@ def _line(pair: Pair, outcome: Outcome) -> bytes:
             one.path,
             one.kind,
             [[hunk.ours, hunk.theirs, hunk.ours_at, hunk.theirs_at, hunk.function] for hunk in one.hunks],
-            one.said,
+            one.messages,
         ]
         for one in outcome
     ]
@@ -80,7 +80,8 @@ def _line(pair: Pair, outcome: Outcome) -> bytes:
 def _parsed(line: bytes) -> tuple[Pair, Outcome]:
     ours, theirs, paths = json.loads(line)
     return (ours, theirs), tuple(
-        Unmerged(path, kind, tuple(_hunk(*one) for one in hunks), tuple(said)) for path, kind, hunks, said in paths
+        Unmerged(path, kind, tuple(_hunk(*one) for one in hunks), tuple(messages))
+        for path, kind, hunks, messages in paths
     )
 
 

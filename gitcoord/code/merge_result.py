@@ -11,12 +11,12 @@ from gitcoord.code.objects import Repository
 
 @dataclass(frozen=True, slots=True)
 class Unmerged:
-    """A path that the merge of two commits leaves unmerged; `said`: git's own words."""
+    """A path that the merge of two commits leaves unmerged; `messages`: git's own words."""
 
     path: str
     kind: str
     hunks: tuple[Hunk, ...] = ()
-    said: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 Pair = tuple[str, str]  # the ids of two commits: the second merged into the first
@@ -30,5 +30,5 @@ def outcome(repository: Repository, merge: Merge) -> Outcome:
     for file in merge.conflicted:
         name = file.name(merge.ours, merge.theirs)
         if name not in found:
-            found[name] = Unmerged(name, file.kind, tuple(hunks(repository, merge, file)), file.said)
+            found[name] = Unmerged(name, file.kind, tuple(hunks(repository, merge, file)), file.messages)
     return tuple(found.values())

@@ -1,4 +1,4 @@
-"""Trial merges: the result of `git merge` for pairs of commits, many at a time, in nobody's work tree."""
+"""Trial merges: the result of `git merge` for pairs of commits, many at a time, without a work tree."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Conflicted:
     base: Side | None = None
     ours: Side | None = None
     theirs: Side | None = None
-    said: tuple[str, ...] = ()  # git's own words
+    messages: tuple[str, ...] = ()  # git's own words
 
     def name(self, ours: str, theirs: str) -> str:
         """Return the path without the side that git adds if a file and a folder want the same place."""
@@ -77,23 +77,25 @@ def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[
             raise GitcoordError(f"git merge-tree answered what is not understood: {flag[:100]!r}")
         tree = next(parts)
         stages = list(iter(parts.__next__, ""))
-        said = dict[str, list[str]]() if flag == "1" else _messages(parts)
-        kinds = {path: [text.partition("\0")[0] for text in texts] for path, texts in said.items()}
-        yield Merge(ours, theirs, tree, tuple(_conflicted(stages, kinds, said)))
+        messages = dict[str, list[str]]() if flag == "1" else _messages(parts)
+        kinds = {path: [text.partition("\0")[0] for text in texts] for path, texts in messages.items()}
+        yield Merge(ours, theirs, tree, tuple(_conflicted(stages, kinds, messages)))
 
 
 def _messages(parts: Iterator[str]) -> dict[str, list[str]]:
     """Return git's messages by path: type and text, with a zero between."""
-    said: dict[str, list[str]] = {}
+    messages: dict[str, list[str]] = {}
     while (count := next(parts)).isdigit():  # then comes nothing, or git's advice on submodules, outside its own format
         paths = [next(parts) for _ in range(int(count))]
         kind, text = next(parts), next(parts)
         for path in paths if kind.startswith("CONFLICT") else ():
-            said.setdefault(path, []).append(f"{kind}\0{text.strip()}")
-    return said
+            messages.setdefault(path, []).append(f"{kind}\0{text.strip()}")
+    return messages
 
 
-def _conflicted(stages: Sequence[str], kinds: dict[str, list[str]], said: dict[str, list[str]]) -> Iterator[Conflicted]:
+def _conflicted(
+    stages: Sequence[str], kinds: dict[str, list[str]], messages: dict[str, list[str]]
+) -> Iterator[Conflicted]:
     sides: dict[str, dict[str, Side]] = {}
     for line in stages:
         info, _, path = line.partition("\t")
@@ -106,7 +108,7 @@ def _conflicted(stages: Sequence[str], kinds: dict[str, list[str]], said: dict[s
             found.get("1"),
             found.get("2"),
             found.get("3"),
-            tuple(text.partition("\0")[2] for text in said.get(path, ())),
+            tuple(text.partition("\0")[2] for text in messages.get(path, ())),
         )
 
 

@@ -123,3 +123,13 @@ def _escaped(character: str) -> str:
     """Return a character as JSON escapes it: above U+FFFF as two halves."""
     data = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{data[at : at + 2].hex()}" for at in range(0, len(data), 2))
+
+
+def cut(text: str, chars_max: int) -> str:
+    """Return `text` with at most `chars_max` characters. If it is cut, it ends in `…`."""
+    return text if len(text) <= chars_max else text[: chars_max - 1].rstrip() + "…"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things: `1 event`, `2 events`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

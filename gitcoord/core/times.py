@@ -105,8 +105,16 @@ def span_s(text: object) -> object:
 
 
 def in_words(span: float) -> str:
-    """Return seconds as people type them: `2h`, `90s`."""
+    """Return a span as people type it, exactly: `2h`, `90s`."""
     for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
         if span >= length and span % length == 0:
             return f"{span / length:.0f}{unit}"
     return f"{span:g}s"
+
+
+def roughly(span_s: float) -> str:
+    """Return a span as people say it: `4 s`, `3 min`, `2 h`, `5 d`."""
+    for unit, length_s in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if abs(span_s) >= 2 * length_s:
+            return f"{span_s / length_s:.0f} {unit}"
+    return f"{span_s:.0f} s"

@@ -1,4 +1,4 @@
-"""Features: what agents do together. Pure; one small file each; listed by hand below."""
+"""Features: the things that agents do together. They are pure, and listed by hand below."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LISTED: dict[str, dict[str, str]] = {
 
 
 class Features(Mapping[str, "Feature"]):
-    """The modules listed above, imported when first asked for: what only shows help needs none of them."""
+    """The modules listed above, imported when first asked for: a command that only shows help needs none of them."""
 
     def __getitem__(self, name: str) -> Feature:
         if name not in LISTED:

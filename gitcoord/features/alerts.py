@@ -1,18 +1,19 @@
-"""Alerts: what a person should hear of, wherever they are; told once each, whoever leads.
+"""Alerts: events that people must hear of; each is sent once, whichever agent leads.
 
-What to tell is the fleet's setting. Where to is not in the ledger: addresses hold secrets, and a log cannot forget.
+The fleet's setting `alerts` chooses the kinds. The addresses are not in the ledger: they hold secrets, and a log cannot
+forget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from gitcoord.core.commands import Arguments, Command, Context, Query
-from gitcoord.core.feature import Duty, SequencedEvent
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import Count, Given, Payload, Uid
 from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.lookup import find
@@ -21,19 +22,19 @@ from gitcoord.core.text import Place, fit
 from gitcoord.features.directives.events import DirectiveEscalated
 from gitcoord.features.recovery.state import Escalated, FleetDegraded
 
-WAITING_MAX = 500  # the oldest go first: who has so many to hear of looks at the log
+WAITING_MAX = 500  # the oldest are dropped: a person with so many alerts reads the log
 WAITING_OF_ONE_MAX = 100  # per author: a flood of its errors hides no other author's
 SENT_MAX = 100  # kept, to be shown
 AT_ONCE_MAX = 20  # in one message; it says how many more there are
-EVERY_S = 60.0  # between two messages: what comes meanwhile goes into the next one
-FORGOTTEN_S = 6 * 3600.0  # too old to be news: a fleet that had no addresses does not tell its whole past
+EVERY_S = 60.0  # between two messages: alerts in between go into the next one
+FORGOTTEN_S = 6 * 3600.0  # older events are no news: a fleet that gets its first address does not send its whole past
 TEXT_MAX = 500
 
 Kind = Literal["error", "escalated", "degraded"]
 
 
 class AlertSent(Payload):
-    """The author, which led, has told people of these events; `re` is the first of them."""
+    """The leader has sent these events to people; `re` is the first of them."""
 
     events: list[Uid] = Field([], max_length=WAITING_MAX)
     addresses: Count = 0
@@ -45,7 +46,7 @@ AUTHORITY: Mapping[str, Who] = {"alert_sent": LEADER}
 
 @dataclass(slots=True)
 class Alert:
-    """An event that people ought to hear of."""
+    """An event that people must hear of."""
 
     id: str
     kind: Kind
@@ -73,8 +74,8 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
         case None:
             if sequenced.event.type == "error" and sequenced.role != "guest":  # a guest wakes nobody up
                 _want(state, sequenced, "error")
-        case AlertSent() as told:
-            return _note_sent(state, sequenced, told)
+        case AlertSent() as alert_sent:
+            return _note_sent(state, sequenced, alert_sent)
         case Escalated() | DirectiveEscalated():
             _want(state, sequenced, "escalated")
         case FleetDegraded():
@@ -94,10 +95,10 @@ def _want(state: State, sequenced: SequencedEvent, kind: Kind) -> None:
         del state.waiting[next(iter(state.waiting))]
 
 
-def _note_sent(state: State, sequenced: SequencedEvent, told: AlertSent) -> str | None:
-    found = [state.waiting.pop(uid) for uid in dict.fromkeys(told.events) if uid in state.waiting]
+def _note_sent(state: State, sequenced: SequencedEvent, sent: AlertSent) -> str | None:
+    found = [state.waiting.pop(uid) for uid in dict.fromkeys(sent.events) if uid in state.waiting]
     if not found:
-        return "people were told of these before"
+        return "these alerts were sent before"
     for alert in found:
         alert.sent = state.last = sequenced.event.timestamp
         state.sent[alert.id] = alert
@@ -126,16 +127,16 @@ def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
         fit(f"{one.at} {one.kind} ({one.actor}): {redacted(one.text)}", Place.CHAT) for one in alerts[:AT_ONCE_MAX]
     ]
     if len(alerts) > AT_ONCE_MAX:
-        lines.append(f"… and {len(alerts) - AT_ONCE_MAX} more: `gitcoord alerts` shows them")
+        lines.append(f"… and {len(alerts) - AT_ONCE_MAX} more: `gitcoord alerts` lists them")
     return title, "\n".join(lines)
 
 
-class Alerts(Arguments):
+class ListAlerts(Arguments):
     id: Given | None = Field(None, description="Show all details of this one")
     waiting: bool = Field(False, description="Only unsent alerts")
 
 
-def alerts(ctx: Context, args: Alerts) -> list[dict[str, Any]] | dict[str, Any]:
+def alerts(ctx: Context, args: ListAlerts) -> list[dict[str, Any]] | dict[str, Any]:
     state: State = ctx.state("alerts")
     if args.id is not None:
         known = {**state.sent, **state.waiting}
@@ -157,13 +158,9 @@ COMMANDS: Mapping[str, Command | Query] = {
     "alerts": Query(
         help="List alerts to people, sent and unsent",
         example="gitcoord alerts --waiting",
-        arguments=Alerts,
+        arguments=ListAlerts,
         ask=alerts,
         positional=("id",),
         columns=("id", "kind", "actor", "text", "at", "sent"),
     )
 }
-
-
-def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    return ()  # to send a message is no duty but a reaction: gitcoord/node/agent/alert_sender.py

@@ -1,4 +1,4 @@
-"""Conditions: what somebody can wait for, in words such as `task 4 done`. Each is met, not yet, or never will be."""
+"""Conditions: things to wait for, in words such as `task 4 done`. Each is met, not met yet, or can never be met."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class ConditionStatus:
-    """How it is with what is waited for, in words; `never`: it cannot come about any more."""
+    """The status of a condition, in words; `never`: it cannot be met any more."""
 
     met: bool
     words: str
@@ -69,14 +69,14 @@ def _task(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two(words, "task", (*STATUSES, "over"))
     uid = task_queries.named(ctx, name).id
 
-    def standing(ctx: Context) -> ConditionStatus:
+    def check(ctx: Context) -> ConditionStatus:
         task = ctx.state("tasks").tasks.get(uid)
         if task is None:
             return ConditionStatus(False, f"task {uid[:8]} was over long ago", never=True)
         met = task.status in OVER if wanted == "over" else task.status == wanted
         return ConditionStatus(met, f"task {uid[:8]}: {in_a_line(task)}", never=task.status in OVER)
 
-    return standing
+    return check
 
 
 def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
@@ -85,7 +85,7 @@ def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
     named = [run.id for run in runs.values() if run.definition.name == name]
     uid = named[-1] if named else find(ctx, runs, name, "run of a workflow", shown_by="workflow list --all")
 
-    def standing(ctx: Context) -> ConditionStatus:
+    def check(ctx: Context) -> ConditionStatus:
         run: workflow_runs.Run | None = ctx.state("workflows").runs.get(uid)
         if run is None:
             return ConditionStatus(False, f"workflow {uid[:8]} was over long ago", never=True)
@@ -96,19 +96,19 @@ def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
             never=run.over,
         )
 
-    return standing
+    return check
 
 
 def _agent(ctx: Context, words: Sequence[str]) -> Condition:
     name, wanted = _two([" ".join(words[:-1]), *words[-1:]], "agent", _AGENT_STATES)
 
-    def standing(ctx: Context) -> ConditionStatus:
+    def check(ctx: Context) -> ConditionStatus:
         known = agents.get(ctx, name)
         seen = ctx.liveness.get(name.casefold())
         alive = agents.liveness(ctx, known) if known else seen.state if seen else liveness.SILENT
         member = ctx.fleet.members.get(name)
         if member is None:
-            return ConditionStatus(False, f"nobody of the name {name} is in this fleet yet")
+            return ConditionStatus(False, f"no agent {name} is in this fleet yet")
         says = [
             alive,
             *([known.status, "registered"] if known else []),
@@ -116,13 +116,13 @@ def _agent(ctx: Context, words: Sequence[str]) -> Condition:
         ]
         return ConditionStatus(wanted in says, f"{name} is {', '.join(says)}")
 
-    return standing
+    return check
 
 
 def _leader(ctx: Context, words: Sequence[str]) -> Condition:
     name = " ".join(words)
 
-    def standing(ctx: Context) -> ConditionStatus:
+    def check(ctx: Context) -> ConditionStatus:
         leader = ctx.fleet.terms.leader
         seen = ctx.liveness.get((leader or "").casefold())
         leads = leader is not None and (seen is None or seen.state in (liveness.ALIVE, liveness.LATE))
@@ -130,7 +130,7 @@ def _leader(ctx: Context, words: Sequence[str]) -> Condition:
             leads and (not name or same_agent(name, leader or "")), f"{leader} leads" if leads else "nobody leads"
         )
 
-    return standing
+    return check
 
 
 def _message(ctx: Context, words: Sequence[str]) -> Condition:
@@ -140,7 +140,7 @@ def _message(ctx: Context, words: Sequence[str]) -> Condition:
     if wanted == "answered" and message_state.request(messages[uid]) is None:
         raise Refused(f"message {uid[:8]} asks for no answer: `gitcoord message request` does")
 
-    def standing(ctx: Context) -> ConditionStatus:
+    def check(ctx: Context) -> ConditionStatus:
         one: message_state.StoredMessage | None = ctx.state("messages").messages.get(uid)
         if one is None:
             return ConditionStatus(False, f"message {uid[:8]} was over long ago", never=True)
@@ -160,7 +160,7 @@ def _message(ctx: Context, words: Sequence[str]) -> Condition:
             met, f"message {uid[:8]}: " + ", ".join(f"{agent} {state}" for agent, state in got.items())
         )
 
-    return standing
+    return check
 
 
 def _two(words: Sequence[str], kind: str, known: Sequence[str]) -> tuple[str, str]:

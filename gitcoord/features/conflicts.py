@@ -39,7 +39,7 @@ Severity = Literal["low", "medium", "high", "critical"]
 
 
 class BranchTip(Payload):
-    """A branch or pull request, by the commit that was looked at."""
+    """A branch or pull request, by the commit that was examined."""
 
     name: Name
     commit: Commit
@@ -47,7 +47,7 @@ class BranchTip(Payload):
 
 
 class PathConflict(Payload):
-    """A path that both changed, and how git calls that."""
+    """A path that both branches changed, and git's kind of conflict."""
 
     path: PathName
     kind: Kind
@@ -56,7 +56,7 @@ class PathConflict(Payload):
 
 
 class ConflictFound(Payload):
-    """The author tried to merge two branches."""
+    """The author merged two branches on trial, and they conflict."""
 
     a: BranchTip
     b: BranchTip
@@ -66,7 +66,7 @@ class ConflictFound(Payload):
 
 
 class ConflictClosed(Payload):
-    """The conflict that the event's `re` names is no more: merged, changed, or settled by somebody."""
+    """The conflict that the event's `re` names is over: the branches were merged or changed, or a member settled it."""
 
     reason: Words = ""
 
@@ -136,7 +136,7 @@ def _find(state: State, event: Event, found: ConflictFound) -> str | None:
     a, b = sorted((found.a, found.b), key=lambda one: one.name)
     known = between(state, a.name, b.name)
     if known is not None and (known.a.commit, known.b.commit) == (a.commit, b.commit):
-        return f"{known.by} has said so"
+        return f"{known.by} reported this conflict before"
     if known is None and len(state.open) >= OPEN_MAX:
         return f"{OPEN_MAX} conflicts are open already"
     if known is None and state.counts[event.actor] >= quotas.CONFLICTS_OPEN:

@@ -1,6 +1,6 @@
 """Control words: `*autonomy:supervised`, `*workflow:start NAME`; an event's whole content, or typed as a command.
 
-They are those of the original documents. What each does is told by the feature that its first part names.
+They are those of the original documents. The first part names the feature that obeys the word.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def read(text: str) -> ControlWord | None:
 def word_in(sequenced: SequencedEvent, noun: str) -> ControlWord | None:
     """Return the control word for the feature `noun` in a message, or in any event that no feature owns.
 
-    What was imported was said long ago, and to others. What a program says as somebody's agent (an answer, a task's
-    question) may repeat what others gave it: it would be their order by that agent's right.
+    Imported events do not count: they were meant for others, long ago. A program's words as an agent (an answer, a
+    task's question) do not count either: they may repeat what others wrote, who would command with that agent's rights.
     """
     event = sequenced.event
     if not event.content.startswith("*") or sequenced.void is not None or "source" in event.data:

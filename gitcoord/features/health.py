@@ -1,15 +1,15 @@
-"""Health: the newest errors, and what was written but had no effect, with the reason."""
+"""Health: the newest errors, and the newest events without effect, with the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
-from gitcoord.core.commands import Command, Context, Query
-from gitcoord.core.feature import Duty, SequencedEvent
+from gitcoord.core.commands import Command, Query
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fold.authority import Who
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
@@ -49,10 +49,6 @@ def fold(state: State, sequenced: SequencedEvent) -> None:
         state.errors_total += 1
         state.errors.append(Finding(sequenced.position, event.actor, event.content[:500], event.timestamp))
         del state.errors[:-SHOWN_MAX]
-
-
-def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    return ()
 
 
 def dump(state: State) -> Any:

@@ -1,6 +1,6 @@
-"""Issues: what went wrong and is to stay in sight stands in one issue of the forge's, and is put there once.
+"""Issues: alerts that must stay in sight are collected in one issue on GitHub, each once.
 
-What there is to tell is what people are alerted to (`alerts.py`). Which kinds of it become an issue is a setting.
+The events are those that become alerts (`alerts.py`). The setting `github_issues` chooses the kinds.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from gitcoord.core.commands import Command, Context, NewEvent, Query
-from gitcoord.core.feature import Duty, SequencedEvent
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import Payload, Uid, Url
 from gitcoord.core.fold.authority import LEADER, Who
 from gitcoord.core.secret_scan.credentials import redacted
+from gitcoord.core.text import count
 from gitcoord.features import alerts
 from gitcoord.features.alerts import Alert
 from gitcoord.features.pages.markdown import inline
 
-TOLD_MAX = 1000  # events that are known to stand in an issue; more than the alerts that are kept
+TOLD_MAX = 1000  # events that are known to be in an issue: more than the alerts that are kept
 SHOWN_MAX = 50  # newest events in an issue's body
 
 
 class IssueUpdated(Payload):
-    """The author, which led, has put these events into an issue."""
+    """The leader has put these events into an issue."""
 
     kind: Literal["error", "escalated", "degraded"]
     number: int = Field(ge=1, le=2**31)
@@ -40,7 +41,7 @@ COMMANDS: Mapping[str, Command | Query] = {}
 
 @dataclass(slots=True)
 class State:
-    """Events that stand in an issue, and its number; the oldest are forgotten."""
+    """Events that are in an issue, and its number; the oldest are forgotten."""
 
     told: dict[str, int] = field(default_factory=dict)
 
@@ -52,7 +53,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     state.told.update(dict.fromkeys(new, sequenced.payload.number))
     while len(state.told) > TOLD_MAX:
         del state.told[next(iter(state.told))]
-    return None if new else "these stand in an issue already"
+    return None if new else "these events are in an issue already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +96,13 @@ def body(shown: Iterable[Alert]) -> str:
     """Return the text without what looks like a secret, and without anything that a forge would act on."""
     lines = [f"- {one.at} {inline(one.actor)}: {inline(redacted(one.text), most=alerts.TEXT_MAX)}" for one in shown]
     return "\n".join(
-        ["The newest comes last. Close this issue when it is dealt with: what comes then opens another.", "", *lines]
+        ["The newest event comes last. Close this issue when it is resolved: a later event opens another.", "", *lines]
     )
 
 
 def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> NewEvent:
     events = [one.id for one in new]
-    words = f"{len(events)} event{'s' if len(events) > 1 else ''} of kind {kind} stand in issue {number}"
+    words = f"{count(len(events), 'event')} of kind {kind} in issue {number}"
     return NewEvent(
         "issue_updated", words, {"kind": kind, "number": number, "url": url, "events": events}, re=events[0]
     )
-
-
-def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    return ()  # to write an issue is a reaction: gitcoord/github/issue_job.py

@@ -1,8 +1,8 @@
-"""Overlaps: whose patterns have a path in common with some others, found without a look at every pattern there is.
+"""Overlaps: the owners of patterns that have a path in common with other patterns, found by an index.
 
-Two patterns can meet only where the literal beginning of one continues that of the other. Most patterns are literal
-as a whole, and then that settles it. What is left is compared part by part, up to a number of steps that is the same
-on every machine: so no event costs more than that.
+Two patterns can overlap only if the literal beginning of one continues that of the other. Most patterns are literal as
+a whole, and need no other check. The rest are compared part by part, up to a number of steps that is the same on every
+machine: so no event costs more than that.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from functools import lru_cache
 from gitcoord.core.errors import Refused
 from gitcoord.features import paths
 
-STEPS_MAX = 50_000  # per look: 30 ms; a look for ten paths among fifty patterns with wildcards takes half of it
-PAIR_STEPS = 10  # to compare two that are soon told apart
+STEPS_MAX = 50_000  # per search: 30 ms; ten paths among fifty patterns with wildcards take half of it
+PAIR_STEPS = 10  # for two patterns that differ early
 
 Owners = dict[str, None]
 
 
 class TooMuch(Refused):
-    """The look would take more steps than one event may cost."""
+    """The search would take more steps than one event may cost."""
 
 
 def wild_characters(patterns: Iterable[str]) -> int:
-    """Return the length of those that are not literal: to compare them takes steps."""
+    """Return the length of the patterns with wildcards: a comparison of them takes steps."""
     return sum(len(pattern) for pattern in patterns if _split(pattern)[1])
 
 
@@ -51,9 +51,9 @@ class Index:
                 _take(self.below, above, pattern, owner)
 
     def owners(self, wanted: Iterable[str], counts: Callable[[str], bool] = lambda owner: True) -> Owners:
-        """Return who has a path in common with `wanted`, of those that count. Raises TooMuch."""
+        """Return the owners, of those that count, with a path in common with `wanted`. Raise TooMuch."""
         found: Owners = {}
-        left = STEPS_MAX  # the rest does not depend on the order, which differs in a state read from a disk
+        left = STEPS_MAX  # the result does not depend on the order, which differs in a state read from a disk
         for one in dict.fromkeys(wanted):
             for other, owners in self._near(_split(one)[0]):
                 new = [owner for owner in owners if counts(owner)]
@@ -61,8 +61,8 @@ class Index:
                 left -= PAIR_STEPS + len(owners) + steps
                 if left < 0:
                     raise TooMuch(
-                        f"it takes more than {STEPS_MAX:,} steps to compare these patterns with what is "
-                        "reserved: name fewer, or folders instead of wildcards"
+                        f"it takes more than {STEPS_MAX:,} steps to compare these patterns with the "
+                        "reserved ones: name fewer patterns, or folders instead of wildcards"
                     )
                 if meets:
                     found.update(dict.fromkeys(new))
@@ -95,7 +95,7 @@ def _meet(one: str, other: str) -> tuple[bool, int]:
     """Return whether two patterns that are near have a path in common, and the steps that it took to tell."""
     (head, tail), (rival, rest) = _split(one), _split(other)
     if (not tail and rival.startswith(head)) or (not rest and head.startswith(rival)):
-        return True, 0  # the literal one has all that is below it
+        return True, 0  # the literal one contains all paths below it
     return paths.compare(one, other)
 
 

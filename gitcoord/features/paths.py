@@ -1,6 +1,6 @@
 """Paths and patterns of paths, from the top of a repository, with `/` between; `*`, `?` and `**` as in .gitignore.
 
-A pattern stands for the files that it matches and for everything below the folders that it matches.
+A pattern contains the files that it matches, and everything below the folders that it matches.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gitcoord.core.fields import check_name
 
 PARTS_MAX = 50
 PATTERN_CHARS_MAX = 500
-WILD_CHARS_MAX = 100  # from the part with the first wildcard on: to compare two of them takes their product
+WILD_CHARS_MAX = 100  # from the part with the first wildcard on: a comparison takes the product of both lengths
 _WILD = re.compile(r"[*?]")
 
 
@@ -25,7 +25,7 @@ def check(pattern: str) -> None:
     """Raise Refused unless `pattern` is valid."""
     names = pattern.strip("/").split("/")
     if pattern.startswith("/") or not {"", ".", ".."}.isdisjoint(names) or "\\" in pattern:
-        raise Refused(f"{pattern!r} is no path inside the repository: write it from the top, such as src/auth/**")
+        raise Refused(f"{pattern!r} is not a path inside the repository: write it from the top, such as src/auth/**")
     if len(names) > PARTS_MAX or len(pattern) > PATTERN_CHARS_MAX:
         raise Refused(f"{pattern[:40]!r}… has more than {PARTS_MAX} parts, or {PATTERN_CHARS_MAX} characters")
     wild = next((number for number, name in enumerate(names) if is_wild(name)), len(names))
@@ -34,7 +34,7 @@ def check(pattern: str) -> None:
     try:
         check_name(pattern)
     except ValueError as wrong:
-        raise Refused(f"{pattern!r} is no path: {wrong}") from None
+        raise Refused(f"{pattern!r} is not a path: {wrong}") from None
 
 
 def _pattern(text: str) -> str:

@@ -1,16 +1,16 @@
-"""Settings of the whole fleet: events in the ledger, so that every agent goes by the same ones."""
+"""Settings of the whole fleet: events in the ledger, so that every agent uses the same ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gitcoord.core.commands import Command, Context, Query
+from gitcoord.core.commands import Command, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.feature import Duty, SequencedEvent
+from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
@@ -20,7 +20,7 @@ from gitcoord.features.pages.snapshot import check_headings
 LEADERS_MAX = 200
 HEADINGS_MAX = 200  # types of events
 LINES_MAX = 10_000_000  # per change
-SET_MAX = 50  # settings in one event: each is judged by itself
+SET_MAX = 50  # settings in one event
 VOTE_WEIGHT_MAX = 1000
 OWNERS_MAX = 50  # per pattern
 
@@ -39,34 +39,38 @@ class Settings(BaseModel):
         {}, max_length=HEADINGS_MAX, description="event type to heading, added to the built-in table"
     )
     profile: Literal["local", "lan", "github"] | None = Field(None, description="timings (default: the card's)")
-    heartbeats: Literal["live", "log"] = Field("live", description="where heartbeats go: outboxes only, or the log too")
+    heartbeats: Literal["live", "log"] = Field(
+        "live", description="destination of heartbeats: outboxes only, or the log too"
+    )
     leaders: list[Agent] = Field(
         [], max_length=LEADERS_MAX, description="agents that may lead, the preferred first; empty: every one"
     )
     newcomers: Literal["member", "guest"] = Field("member", description="role of an agent that joins by itself")
     hook: Literal["warn", "refuse"] = Field(
-        "warn", description="what the pre-commit hook does about what another agent has reserved"
+        "warn", description="reaction of the pre-commit hook to paths that another agent has reserved"
     )
     recovery: list[Literal["restart", "backup", "redistribute", "degrade", "escalate"]] = Field(
         ["restart", "backup", "redistribute", "degrade", "escalate"],
         max_length=5,
-        description="what is tried for an agent that is gone, in this order; []: nothing",
+        description="strategies for an agent that is gone, in this order; []: none",
     )
     restarts_max: int = Field(3, ge=0, le=50, description="restarts of one agent in an hour")
     recovery_wait_s: float = Field(15, gt=0, le=3600, description="seconds for a restart, then the next is tried")
     alerts: list[Literal["error", "escalated", "degraded"]] = Field(
-        ["error", "escalated"], max_length=3, description="what people are alerted to; where to is up to each node"
+        ["error", "escalated"],
+        max_length=3,
+        description="kinds of events that people are alerted to; each node has the addresses",
     )
     github_review: bool = Field(False, description="whether the leader reviews pull requests that are new or changed")
     github_issues: list[Literal["error", "escalated", "degraded"]] = Field(
-        [], max_length=3, description="what the leader puts into an issue on GitHub"
+        [], max_length=3, description="kinds of events that the leader collects in an issue on GitHub"
     )
     conflicts_every_s: float = Field(
-        0, ge=0, le=86_400, description="seconds between two looks of the leader for branches that conflict; 0: none"
+        0, ge=0, le=86_400, description="seconds between the leader's checks for branches that conflict; 0: no checks"
     )
-    review_quorum: int = Field(1, ge=0, le=1000, description="weight of the votes without which nothing is approved")
+    review_quorum: int = Field(1, ge=0, le=1000, description="total weight of votes that an approval needs")
     review_weights: dict[Agent, Weight] = Field(
-        {}, max_length=200, description="agent to the weight of its vote; the others' weigh 1"
+        {}, max_length=200, description="agent to the weight of its vote; other votes have weight 1"
     )
     review_statuses: list[Check] = Field([], max_length=50, description="statuses and checks that must succeed")
     review_labels: list[Check] = Field([], max_length=50, description="labels that a pull request must have")
@@ -74,7 +78,7 @@ class Settings(BaseModel):
         0, ge=0, le=LINES_MAX, description="lines that a pull request may change; 0: any number"
     )
     review_owners: dict[paths.Pattern, Owners] = Field(
-        {}, max_length=200, description="pattern of paths to the agents one of which must approve a change there"
+        {}, max_length=200, description="pattern of paths to agents; one of them must approve a change there"
     )
 
     @field_validator("headings")
@@ -87,7 +91,7 @@ class Settings(BaseModel):
 
 
 class ConfigChanged(Payload):
-    """Sets some settings; null takes one back to its default. Unknown names and wrong values are left out."""
+    """The author changes settings; null resets one to its default. Unknown names and wrong values have no effect."""
 
     set: Json = Field(max_length=SET_MAX)
 
@@ -108,7 +112,7 @@ def fold(state: State, sequenced: SequencedEvent) -> None:
             try:
                 state.settings = changed(state.settings, name, value)
             except Refused:
-                continue  # `decide` refuses it politely; a fold never fails
+                continue  # the command refuses it; the fold never fails
 
 
 def changed(settings: Settings, name: str, value: Any) -> Settings:
@@ -119,7 +123,7 @@ def changed(settings: Settings, name: str, value: Any) -> Settings:
         kept = settings.model_fields_set - {name}
         return Settings.model_construct(**{one: getattr(settings, one) for one in kept})
     try:
-        new = Settings.model_validate({name: value})  # it alone: the others were looked at when they were set
+        new = Settings.model_validate({name: value})  # only this one: the others were checked when they were set
     except ValidationError as wrong:
         raise Refused(f"{name}: {wrong.errors(include_url=False)[0]['msg']}") from None
     return settings.model_copy(update={name: getattr(new, name)})
@@ -146,10 +150,6 @@ def election_delay_factor(fleet: FleetState, agent: str) -> float | None:
     if not leaders:
         return 1.0
     return leaders.index(agent.casefold()) / len(leaders) if agent.casefold() in leaders else None
-
-
-def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    return ()
 
 
 def dump(state: State) -> Any:

@@ -1,4 +1,4 @@
-"""Typed: how people write what an argument means; a model reads it so."""
+"""Argument types: how people may write a value, and what the model makes of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gitcoord.core.fields import AGENT_CHARS_MAX, GIVEN_CHARS_MAX, NAMED, Json
 
 CAPABILITIES_MAX = 50  # per agent, or needed per task
 AGENTS_GIVEN_MAX = 1000  # by hand, or by a program, in one command
-CHOSEN_MAX = 100  # things that one command is about
+CHOSEN_MAX = 100  # ids in one command
 
 Priority = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # the most urgent first
@@ -21,7 +21,7 @@ _SMALL = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 
 
 def small(text: str) -> str:
-    """Write A to Z small; what other letters become depends on the version of Unicode, which is each machine's own."""
+    """Return `text` with A to Z in lower case. Other letters stay: their case depends on the version of Unicode."""
     return text.translate(_SMALL)
 
 

@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gitcoord.core import times
 from gitcoord.core.errors import BadCredentials
 from gitcoord.github.api import credentials, urls
-from gitcoord.node.diagnostics.finding import OK, WARN, Check, DoctorContext, DoctorFinding, rounded
+from gitcoord.node.diagnostics.finding import OK, WARN, Check, DoctorContext, DoctorFinding
 
 if TYPE_CHECKING:
     from gitcoord.github.api.client import Client
@@ -58,7 +59,7 @@ def _github(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         left = client.quota()
     yield DoctorFinding("github", OK, f"{known.said} may use {facts.name}")
     now = datetime.datetime.now(datetime.UTC)
-    renewed = rounded(max(0.0, left.reset_at - now.timestamp()))
+    renewed = times.roughly(max(0.0, left.reset_at - now.timestamp()))
     words = f"{left.left} of {left.limit} requests left, renewed in {renewed}"
     if left.left < SCARCE * left.limit:
         yield DoctorFinding(

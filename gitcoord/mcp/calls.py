@@ -1,4 +1,4 @@
-"""Calls of an AI agent: to one node, one after the other, and fresh enough to be true."""
+"""Calls of an AI agent: served by one node, one after the other, after a sync if the state may be stale."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gitcoord.node.node import Node
 from gitcoord.node.operations import local_pages, submit
 from gitcoord.node.operations.status import status
 
-COMMAND_S = 60.0  # for the ledger's word; below the patience of the clients
+COMMAND_S = 60.0  # for the ledger's verdict; less than the time limits of clients
 PAGE_BYTES_MAX = 200_000  # of communication.md: a model can read that much
 
 
@@ -56,7 +56,7 @@ class Calls:
                 "ids": [event.uid for event in done.events],
                 "level": done.level,
                 "position": done.position,
-                "said": [event.content for event in done.events],
+                "contents": [event.content for event in done.events],
                 **done.answer,
             }
         answer = submit.ask(self.node, what, rest, actor=self.actor)
@@ -84,6 +84,6 @@ class Calls:
         node = self.node
         if node.home.running() or time.monotonic() - self._looked_s < node.local.profile.poll_s:
             return
-        with contextlib.suppress(GitcoordError, filelock.Timeout):  # an outage: what is known here is the answer
+        with contextlib.suppress(GitcoordError, filelock.Timeout):  # in an outage the local state is the answer
             node.sync(tick=False)
         self._looked_s = time.monotonic()

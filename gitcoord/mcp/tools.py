@@ -1,4 +1,4 @@
-"""Tools: what an AI agent is offered. Few and coarse: commands that name the same tool become actions of it."""
+"""Tools for an AI agent. They are few and coarse: commands that name the same tool become its actions."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from gitcoord.core.commands import Command, Query
 from gitcoord.core.errors import Refused
 from gitcoord.features import FEATURES
 
-TOOLS_MAX = 12  # a model that is shown more of them chooses worse
+TOOLS_MAX = 12  # a model that is given more tools chooses worse
 PAGE = 20  # rows of one answer
-STDIN = "; - reads standard input"  # which only people have
+STDIN = "; - reads standard input"  # only people have that
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`actions`: what the model names as `action` → the command or query. With one action it is not asked for."""
+    """A tool. `actions`: the argument `action` → the command or query. A tool with one action has no such argument."""
 
     name: str
     actions: dict[str, Command | Query] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)  # action → as people type it
+    names: dict[str, str] = field(default_factory=dict)  # action → the command that people type
 
     @property
     def read_only(self) -> bool:
@@ -64,7 +64,7 @@ class Tool:
         rest = dict(raw_args)
         action = rest.pop("action", None) if len(self.actions) > 1 else next(iter(self.actions))
         if action not in self.actions:
-            raise Refused(f"`action` is one of {', '.join(self.actions)}")
+            raise Refused(f"no action {action!r}: give one of {', '.join(self.actions)}")
         return self.names[action], self.actions[action], rest
 
 

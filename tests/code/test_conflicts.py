@@ -105,7 +105,7 @@ def test_the_worst_comes_first_and_age_makes_it_worse(path: Path) -> None:
 
 def test_a_file_against_a_link_is_one_path(path: Path) -> None:
     [one] = among(path, "symlink-a", "symlink-b").conflicts
-    assert [(place.path, place.kind, len(place.said)) for place in one.paths] == [("spot", "mode", 1)]
+    assert [(place.path, place.kind, len(place.messages)) for place in one.paths] == [("spot", "mode", 1)]
 
 
 @pytest.mark.parametrize(

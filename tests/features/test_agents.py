@@ -351,7 +351,7 @@ def test_a_backup_can_do_what_the_other_could_until_that_one_is_back() -> None:
     assert rows(one)["carol"]["capabilities"] == ["go", "rust"]
     assert leader("agent_returned", agent="bob") is None
     assert rows(one)["carol"]["capabilities"] == ["go"]
-    assert leader("backup_activated", agent="bob", backup="BOB") == "bob cannot stand in for itself"
+    assert leader("backup_activated", agent="bob", backup="BOB") == "bob cannot be its own backup"
     assert leader("backup_activated", agent="bob", backup="nobody") == "nobody is not registered"
     void = one.say("bob", "backup_activated", data={"agent": "carol", "backup": "bob"}).void
     assert "only the leader" in str(void)

@@ -40,7 +40,7 @@ def test_a_condition_goes_on_with_the_fleet() -> None:
 def test_an_agent_is_waited_for_by_what_is_seen_of_it_and_by_what_it_says() -> None:
     one = Work(bob=[])
     assert standing(one, "agent bob alive")[0] and standing(one, "agent Bob registered")[0]
-    assert standing(one, "agent nobody alive") == (False, False, "nobody of the name nobody is in this fleet yet")
+    assert standing(one, "agent nobody alive") == (False, False, "no agent nobody is in this fleet yet")
     one.do("bob", "agent set", status="busy")
     assert standing(one, "agent bob busy")[0] and not standing(one, "agent bob idle")[0]
     one.away["bob"] = GONE

@@ -79,4 +79,4 @@ def test_two_who_look_at_once_tell_it_once() -> None:
     [one] = conflicts.news(fleet.ctx().state("conflicts"), [found("one", "two")], ["one", "two"])
     fleet.story.say("alice", one.type, data=dict(one.data))
     uid = fleet.story.say("bob", one.type, data=dict(one.data)).event.uid
-    assert fleet.story.fleet.refusals[uid] == "alice has said so" and len(fleet.rows()) == 1
+    assert fleet.story.fleet.refusals[uid] == "alice reported this conflict before" and len(fleet.rows()) == 1

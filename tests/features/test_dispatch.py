@@ -97,7 +97,7 @@ def test_then_load_then_speed() -> None:
     uids = [_created_later(one, f"{number}") for number in range(3)]
     one.lead()
     assert [one.task(uid).agent for uid in uids] == ["carol", "bob", "carol"]  # the quicker one; the idle one; again
-    assert one.task(uids[0]).last.why == "0 of 2 slots taken, takes 5.0 s on the average, best of 2"
+    assert one.task(uids[0]).last.why == "0 of 2 slots taken, takes 5.0 s on average, best of 2"
 
 
 def test_who_says_that_it_is_busy_comes_last() -> None:
@@ -154,7 +154,7 @@ def test_what_is_not_taken_on_in_time_goes_to_another_and_that_is_no_failure() -
     one.wait(ACCEPT_S)
     assert not one.lead()
     one.wait(1)
-    assert one.lead() == ["'a' is taken back: bob did not take it on within 2m"]
+    assert one.lead() == ["'a' is taken back: bob did not accept it within 2m"]
     one.lead()
     assert one.task(uid).agent == "carol" and one.task(uid).failures == 0
 
@@ -179,7 +179,7 @@ def test_what_takes_longer_than_it_may_is_taken_back_and_that_is_a_failure() -> 
     one.wait(600 + GRACE_S)
     assert not one.lead()
     one.wait(1)
-    assert one.lead() == ["'a' is taken back: bob had more than 10m"]
+    assert one.lead() == ["'a' is taken back: bob had it for more than 10m"]
     assert one.task(uid).failures == 1
 
 
@@ -190,7 +190,7 @@ def test_who_could_not_do_it_rests_while_another_one_tries() -> None:
     one.do("bob", "task fail", task=uid, reason="no access")
     assert not one.lead()
     assert one.ask("bob", "task explain", task=uid)["because"] == (
-        "none of the able agents is free (bob: its last attempt was failed: again after 5s)"
+        "none of the able agents is free (bob: its last attempt was failed: it may try again after 5s)"
     )
     one.story.joined("carol")
     one.do("carol", "agent register")
@@ -213,9 +213,9 @@ def test_explain_says_why_nobody_has_it() -> None:
     for agent, capability in (("bob", "python"), ("dave", "go")):
         one.story.joined(agent)
         one.do(agent, "agent register", capabilities=[capability])
-    assert because() == "nobody has rust"
+    assert because() == "no agent has the capability rust"
     one.do("dave", "agent set", capabilities=["rust"])
-    assert because() == "nobody has all of python, rust" or because() == "nobody has all of rust, python"
+    assert because() == "no agent has all of python, rust" or because() == "no agent has all of rust, python"
     one.do("dave", "agent set", capabilities=["rust", "python"], status="paused")
     assert because() == "none of the able agents is free (dave: it is paused)"
     one.do("dave", "agent set", status="active")

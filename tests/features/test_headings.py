@@ -45,12 +45,12 @@ def test_an_answer_to_nobody_is_for_all() -> None:
 @pytest.mark.parametrize(
     ("kind", "template", "problem"),
     [
-        ("question", "{author}", "{author} is no field: use {actor}, {to}, {type}, {time}"),
-        ("question", "{actor!r}", "is no field"),
-        ("question", "{actor:>9}", "is no field"),
-        ("question", "{actor.__class__}", "is no field"),
-        ("question", "{}", "is no field"),
-        ("question", "{actor", "a brace without its other half"),
+        ("question", "{author}", "{author} is not a field: use {actor}, {to}, {type}, {time}"),
+        ("question", "{actor!r}", "is not a field"),
+        ("question", "{actor:>9}", "is not a field"),
+        ("question", "{actor.__class__}", "is not a field"),
+        ("question", "{}", "is not a field"),
+        ("question", "{actor", "an unmatched brace"),
         ("question", "{{actor}}", "'{' may change the page"),
         ("question", "{actor}{to}", "follows another field at once"),
         ("question", "a\n# b", "may change the page"),
@@ -59,7 +59,7 @@ def test_an_answer_to_nobody_is_for_all() -> None:
         ("question", "\u202e{actor}", "may change the page"),
         ("question", " ", "use 1 to 200 characters"),
         ("question", "x" * 201, "use 1 to 200 characters"),
-        ("Question!", "{actor}", "'Question!' is no event type"),
+        ("Question!", "{actor}", "'Question!' is not an event type"),
     ],
 )
 def test_a_heading_that_cannot_be_shown_is_refused_when_configured(kind: str, template: str, problem: str) -> None:

@@ -55,7 +55,7 @@ def test_two_leaders_of_one_moment_tell_it_once() -> None:
     story.say("alice", one.type, data=dict(one.data), term=1)
     story.elect("bob", 2)
     uid = story.say("bob", one.type, data=dict(one.data), term=2).event.uid
-    assert story.fleet.refusals[uid] == "these stand in an issue already"
+    assert story.fleet.refusals[uid] == "these events are in an issue already"
 
 
 def test_what_is_old_is_no_news() -> None:

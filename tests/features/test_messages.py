@@ -79,7 +79,7 @@ def test_one_for_a_capability_goes_to_those_who_have_it_when_it_is_sent() -> Non
     post = Post()
     [one] = post.decide("bob", "message send", text="who reviews?", capability="Python")
     assert (one.to, one.data["capability"]) == (("carol",), "Python")
-    with pytest.raises(Refused, match="nobody else can 'cobol'"):
+    with pytest.raises(Refused, match="no other agent has the capability 'cobol'"):
         post.decide("bob", "message send", text="who reviews?", capability="cobol")
 
 

@@ -210,7 +210,7 @@ def test_where_nobody_else_can_do_it_the_fleet_is_degraded_dependants_are_told_a
     found = recovery.show(play.ctx, ShowRecovery())
     assert found["outcome"] == "escalated" and not found["automatic"]
     assert [step["strategy"] for step in found["steps"]] == ["redistribute", "degrade", "escalate"]
-    assert "nobody else can do rust; carol must do without it" in found["steps"][1]["text"]
+    assert "no other agent can do rust; it is needed by carol" in found["steps"][1]["text"]
     assert play.tick(ticks=50) == []
 
 

@@ -113,7 +113,7 @@ def test_who_wants_what_only_the_ledger_takes_for_held_is_told_what_to_do() -> N
     one = story()
     reserve(one, "alice", "src", for_s=3600)
     later = Context(one.fleet, HOUR_LATER, "bob", "node-bob", seen_s=lambda position: 3601.0)
-    with pytest.raises(Lost, match="the ledger does not know it yet.*gitcoord release"):
+    with pytest.raises(Lost, match="the ledger does not show it yet.*gitcoord release"):
         commands.reserve(later, ReservePaths(paths=["src"]))
 
 
@@ -129,8 +129,10 @@ def test_release_gives_back_all_of_a_work_tree_or_what_is_named() -> None:
     assert void is not None and "only an admin, the leader (by its term) or alice (whose reservation it is) may" in void
     one.say("alice", named.type, re=named.re)
     assert held(one) == ["alice: docs"]
-    assert one.fleet.refusals.get(one.say("bob", named.type, re=named.re).event.uid) == "it is over already"
-    with pytest.raises(Refused, match="nothing is reserved from here"):
+    assert (
+        one.fleet.refusals.get(one.say("bob", named.type, re=named.re).event.uid) == "this reservation is over already"
+    )
+    with pytest.raises(Refused, match="this work tree has no reservation"):
         commands.release(ctx(one, "bob"), ReleasePaths())
 
 

@@ -59,7 +59,7 @@ def test_votes_count_by_weight_once_they_are_the_quorum_and_an_agents_last_one_c
     assert (fleet.count().approve, fleet.count().outcome) == (3, "approved")
     fleet.vote("bob", "reject", why="no tests")
     assert (fleet.count().approve, fleet.count().reject, fleet.count().outcome) == (0, 4, "rejected")
-    assert fleet.vote("bob", "reject", why="no tests") == "bob has said so already"
+    assert fleet.vote("bob", "reject", why="no tests") == "bob has cast the same vote already"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_nobody_approves_of_what_is_his_own() -> None:
 def test_nobody_elses_event_pins_a_vote_to_a_commit() -> None:
     fleet = Fleet()
     fleet.vote("bob", "approve", commit="")
-    assert "counts for nothing" in commands._answer(fleet.ctx("bob"), "")["warning"]
+    assert "does not count" in commands._answer(fleet.ctx("bob"), "")["warning"]
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
     assert fleet.count(OLD).outcome == "waiting" and [vote.agent for vote in fleet.count(OLD).stale] == ["bob"]
 
@@ -131,16 +131,16 @@ def test_a_review_is_recorded_once_and_again_when_it_says_something_new() -> Non
     [again] = commands.news(fleet.pull, fleet.posted(verdict="approve"))
     assert again.re == state.find(fleet.ctx(), "", 12).id  # type: ignore[union-attr]
     assert fleet.write("alice", [again]) is None
-    assert fleet.write("bob", [again]) == "alice has said so already"  # two leaders of one moment
+    assert fleet.write("bob", [again]) == "alice has posted the same review already"  # two leaders of one moment
 
 
 def test_a_push_in_between_makes_it_stale_until_the_next_review() -> None:
     fleet = Fleet()
     stale = ReviewStale(pr=12, commit=OLD, head=NEW)
-    assert fleet.write("alice", [commands.outdated(fleet.pull, stale)]) == "no review of that commit is the newest one"
+    assert fleet.write("alice", [commands.outdated(fleet.pull, stale)]) == "the newest review is not of that commit"
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(OLD)))
     assert fleet.write("alice", [commands.outdated(fleet.pull, stale)]) is None
-    assert fleet.write("bob", [commands.outdated(fleet.pull, stale)]) == "that is known already"
+    assert fleet.write("bob", [commands.outdated(fleet.pull, stale)]) == "this is known already"
     [row] = commands.list_(fleet.ctx(), ListReviews(stale=True))
     assert (row["commit"], row["stale"]) == (OLD, NEW)
     fleet.write("alice", commands.news(fleet.pull, fleet.posted(NEW)))
@@ -165,7 +165,7 @@ def test_repositories_are_told_apart() -> None:
     fleet.write("bob", commands.cast(fleet.ctx("bob"), CastVote(pr=12, repo="Other/Name", verdict="reject")))
     assert fleet.count().votes == ()
     assert commands.show(fleet.ctx(), OnPull(pr=12, repo="other/name"))["ballots"][0]["agent"] == "bob"
-    with pytest.raises(Refused, match="nobody has said anything of #12"):
+    with pytest.raises(Refused, match="nothing is recorded of pull request #12"):
         commands.show(fleet.ctx(), OnPull(pr=12))
 
 

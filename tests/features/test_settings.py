@@ -60,7 +60,7 @@ def test_a_stranger_changes_nothing() -> None:
         ("leaders", "alice", "leaders: "),
         ("review_weights", {"bob": -1}, "greater than or equal to 0"),
         ("review_weights", {"a/b": 1}, "is not an agent id"),
-        ("review_owners", {"../x": ["bob"]}, "no path inside"),
+        ("review_owners", {"../x": ["bob"]}, "not a path inside"),
         ("review_owners", {"src/**": []}, "at least 1 item"),
         ("review_labels", [""], "at least 1 character"),
         ("review_quorum", -1, "review_quorum: "),

@@ -109,7 +109,7 @@ def test_a_result_twice_is_told_and_the_first_one_counts() -> None:
     one.do("bob", "task claim", task=uid)
     one.do("bob", "task finish", task=uid, result="first")
     reason = one.say("bob", "task_finished", re=uid, attempt=1, result="second")
-    assert reason == f"attempt 1 was done before: it is done, by bob on {times.shown(one.now)}"
+    assert reason == f"attempt 1 is over (done): it is done, by bob on {times.shown(one.now)}"
     assert one.task(uid).result == "first"
 
 
@@ -133,7 +133,7 @@ def test_what_is_over_cannot_be_claimed_nor_cancelled() -> None:
 def test_who_does_not_have_a_task_can_say_nothing_of_it() -> None:
     one = work()
     uid = one.create(needs=["rust"])
-    with pytest.raises(Refused, match="bob does not have .* comes first"):
+    with pytest.raises(Refused, match="bob does not have .*: run"):
         one.do("bob", "task finish", task=uid)
     with pytest.raises(Refused, match="needs rust: `gitcoord agent register --capabilities rust`"):
         one.do("bob", "task claim", task=uid)
@@ -153,7 +153,7 @@ def test_a_result_of_an_older_attempt_is_recorded_and_changes_nothing() -> None:
     one.lead([*tasks.release_all(one.state, "bob", "bob is gone")])
     assert one.task(uid).failures == 1
     one.do("carol", "task claim", task=uid)
-    with pytest.raises(AssertionError, match="attempt 1 was released before: carol has it"):
+    with pytest.raises(AssertionError, match="attempt 1 is over .released.: carol has it"):
         one.do("bob", "task finish", task=uid, result="late")
     assert one.task(uid).result == "" and one.task(uid).attempts[0].late.startswith("finished at")
     one.do("carol", "task finish", task=uid, result="mine")
@@ -166,7 +166,7 @@ def test_who_comes_back_to_a_task_says_which_attempt_is_meant() -> None:
     one.do("bob", "task claim", task=uid)
     one.do("bob", "task release", task=uid)
     one.do("bob", "task claim", task=uid)
-    with pytest.raises(AssertionError, match="attempt 1 was released before: bob has it"):
+    with pytest.raises(AssertionError, match="attempt 1 is over .released.: bob has it"):
         one.do("bob", "task finish", task=uid, attempt=1)
     one.do("bob", "task finish", task=uid, attempt=2)
     with pytest.raises(Refused, match="attempt 3 at .* is not bob's"):
@@ -236,8 +236,8 @@ def test_no_circle_of_tasks_can_come_about() -> None:
     hen = one.story.say("bob", "task_created", data={"title": "hen", "after": [egg]}, uid="h" * 16).event.uid
     refusals = one.story.fleet.refusals
     assert hen == to_come
-    assert refusals[egg] == f"it would wait for {hen[:8]}, and no such task came before it"
-    assert refusals[hen] == f"it would wait for {egg[:8]}, and no such task came before it"
+    assert refusals[egg] == f"it would wait for {hen[:8]}, and the ledger has no such task before it"
+    assert refusals[hen] == f"it would wait for {egg[:8]}, and the ledger has no such task before it"
 
 
 # Limits
@@ -245,7 +245,7 @@ def test_no_circle_of_tasks_can_come_about() -> None:
 
 def test_what_is_too_large_is_refused_with_the_remedy() -> None:
     one = work()
-    with pytest.raises(Refused, match=f"{BODY_MAX + 1} characters.*write what is longer to a file"):
+    with pytest.raises(Refused, match=f"{BODY_MAX + 1} characters.*write longer text to a file"):
         one.create(body="x" * (BODY_MAX + 1))
     uid = one.create()
     one.do("bob", "task claim", task=uid)
@@ -266,7 +266,7 @@ def test_open_tasks_have_a_limit_and_the_oldest_that_are_over_are_forgotten(monk
         one.do("alice", "task cancel", task=uid)
     assert list(one.state.tasks) == uids[1:]
     assert one.state.open_bytes == 0 and one.state.over_bytes == sum(one.task(uid).size for uid in uids[1:])
-    assert "over long ago" in str(one.say("bob", "task_claimed", re=uids[0]))
+    assert "closed long ago" in str(one.say("bob", "task_claimed", re=uids[0]))
 
 
 def test_texts_of_open_tasks_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:

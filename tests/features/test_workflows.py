@@ -198,7 +198,7 @@ def test_stopped_it_cancels_what_is_open_and_takes_back_what_is_done() -> None:
     fleet.do("Undo A")
     assert (fleet.run.status, fleet.run.reason) == ("stopped", "wrong branch")
     again = fleet.story.say("bob", "workflow_stopped", re=fleet.run_id).event.uid
-    assert fleet.story.fleet.refusals[again] == "it does not run"
+    assert fleet.story.fleet.refusals[again] == "this workflow does not run"
 
 
 def test_words_and_events_start_what_is_defined_once() -> None:
@@ -214,7 +214,7 @@ def test_words_and_events_start_what_is_defined_once() -> None:
     assert fleet.open() == ["A", "A"]
     assert len(fleet.story.fleet.states["workflows"].runs) == 2
     loop = fleet.story.say("bob", "workflow_automated", data={"name": "w", "on": "task_created"})
-    assert "cannot be started by what workflows write" in (loop.void or "")
+    assert "cannot be started by events that workflows write" in (loop.void or "")
 
 
 def test_what_the_leader_writes_of_a_start_starts_no_other() -> None:
@@ -272,12 +272,12 @@ def test_the_examples_are_right(path: Path) -> None:
         ("title: Lint the code", "titel: Lint", "line 6: steps.lint.titel: there is no such field; there are: title"),
         ("steps:", "stepz:", "line 4: stepz: there is no such field; there are: name, about, steps"),
         ("after: tag", "after: publish", "line 29: steps.ask.after: the steps wait for each other: "),
-        ("ask.result\n", "aks.result\n", "line 36: steps.publish.when: 'aks' is not known then"),
+        ("ask.result\n", "aks.result\n", "line 36: steps.publish.when: 'aks' is not available"),
         ("ask.status ==", "exit() or ask.status ==", "line 36: steps.publish.when: "),
-        ("name: release", "name: release\nname: twice", "line 3: name stands twice"),
+        ("name: release", "name: release\nname: twice", "line 3: name is there twice"),
         ("steps:", "steps: [", "this is not YAML"),
-        ('"{ask.result}"', '"{tell.result}"', "line 42: steps.tell.body: {tell.result} is not known then"),
-        ('["3.11", "3.12", "3.13"]', "publish.result", "line 14: steps.test.for_each: a list, or STEP.result"),
+        ('"{ask.result}"', '"{tell.result}"', "line 42: steps.tell.body: {tell.result} is not available"),
+        ('["3.11", "3.12", "3.13"]', "publish.result", "line 14: steps.test.for_each: give a list, or STEP.result"),
         ("name: release", "name: Release!", "line 2: name: "),
         ("after: test", "after: &x test\n    body: *x", "no aliases"),
     ],
@@ -337,5 +337,5 @@ def test_conditions(condition: str, wanted: bool) -> None:
     ],
 )
 def test_what_is_no_condition_is_never_run(condition: str) -> None:
-    with pytest.raises(ValueError, match="no condition"):
+    with pytest.raises(ValueError, match="not a condition"):
         step_conditions.holds(condition, {"a": ("done", "")})

@@ -70,7 +70,7 @@ def test_a_client_sees_tools_and_resources_and_what_is_wrong(alice: Clone) -> No
             assert "BEGIN COMMUNICATION" in page.contents[0].text  # type: ignore[union-attr]
             assert await call(client, "path_reserve", action="reserve", paths=["/etc"]) == (
                 False,
-                "refused: '/etc' is no path inside the repository: write it from the top, such as src/auth/**",
+                "refused: '/etc' is not a path inside the repository: write it from the top, such as src/auth/**",
             )
             well, text = await call(client, "path_reserve", action="reserve", pfad="x")
             assert not well and text.startswith("refused: paths: Field required")

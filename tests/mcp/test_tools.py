@@ -52,7 +52,7 @@ def test_an_action_chooses_the_command_and_its_arguments() -> None:
     reserve = tools()["path_reserve"]
     name, what, rest = reserve.chosen({"action": "release", "ids": ["k3f9"]})
     assert (name, rest) == ("release", {"ids": ["k3f9"]}) and isinstance(what, Command)
-    with pytest.raises(Refused, match="`action` is one of reserve, release"):
+    with pytest.raises(Refused, match="give one of reserve, release"):
         reserve.chosen({"action": "steal"})
 
 

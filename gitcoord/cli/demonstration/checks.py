@@ -60,13 +60,13 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def verify(play: Play) -> None:
-    """Check the whole log, by the command and against what the demo itself was told."""
+    """Check the whole log, by the command and against the events that were acknowledged to the demo."""
     stage, cast = play.stage, play.cast
     stage.title(
         8,
         "Verify",
         "Every line is signed and chained. `verify` recomputes everything from the first event: "
-        "so anyone can catch a host or a leader that lies.",
+        "so anyone can detect a host or a leader that lies.",
     )
     stage.shell("gitcoord verify")
     began = time.monotonic()
@@ -92,7 +92,7 @@ def _exactly_once(play: Play) -> None:
             chains[event.node] = event.seq
     found = sum(times[uid] == 1 and uid in fleet.positions for uid in stage.acknowledged)
     stage.promise(
-        "what was acknowledged is in the log, once, each clone's in its order",
+        "each acknowledged event is in the log once, in the order of its clone",
         f"{found} of {len(stage.acknowledged)} acknowledged, among {len(events)} events",
         found == len(stage.acknowledged) and in_order and max(times.values()) == 1,
     )
@@ -118,7 +118,7 @@ def goodbye(play: Play) -> None:
     stage.title(
         9,
         "Goodbye",
-        "SIGTERM or Ctrl-C ends an agent with a last word, so that nobody waits for it; a leader resigns first.",
+        "SIGTERM or Ctrl-C ends an agent with a goodbye, so that no agent waits for it; a leader resigns first.",
     )
     seconds = stage.goodbye()
     stage.promise("every agent says goodbye", f"{seconds:.1f} s", True)

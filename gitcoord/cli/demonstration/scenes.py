@@ -1,4 +1,4 @@
-"""The demo's scenes, in their order: a fleet comes together, talks, and loses nothing on its bad days."""
+"""The demo's scenes, in order: a fleet forms, its agents talk, and nothing is lost in an outage or a failover."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def join(play: Play) -> None:
     stage.title(
         1,
         "Join",
-        "Each agent works in its own clone. One command makes the fleet, or joins it; the git "
-        "remote that you have anyway is all that they share.",
+        "Each agent works in its own clone. One command creates the fleet, or joins it. The agents "
+        "share only the git remote that they have already.",
     )
     make_bare_remote(stage.remote)
     for agent in cast:
@@ -67,8 +67,8 @@ def elect(play: Play) -> None:
     stage.title(
         2,
         "Run",
-        "`agent run` keeps an agent in touch: it sends heartbeats, syncs, and stands for election when nobody "
-        "leads. The leader keeps the pages for people; nobody needs it in order to write.",
+        "`agent run` connects an agent: it sends heartbeats, syncs, and campaigns when nobody leads. "
+        "The leader publishes pages for people; the other agents do not need it in order to write.",
     )
     (stage.folder / "answer.py").write_text(ANSWER, encoding="utf-8")
     (stage.folder / "answers.json").write_text(json.dumps(dict([*TALK, BACK])), encoding="utf-8")
@@ -76,13 +76,13 @@ def elect(play: Play) -> None:
     began = time.monotonic()
     children = [play.run(agent) for agent in cast]
     elected = stage.until(
-        "a leader", lambda: next((c for c in children if c.said("leader", ending="(here)")), None), limit_s=15
+        "a leader", lambda: next((c for c in children if c.logged("leader", ending="(here)")), None), limit_s=15
     )
-    moment, words = elected.said("leader", ending="(here)") or (began, "")
+    moment, words = elected.logged("leader", ending="(here)") or (began, "")
     stage.until(
         "all agents know their leader",
         lambda: all(
-            child.said("leader", ending=words.removesuffix(" (here)").split(" ", 1)[1]) or child is elected
+            child.logged("leader", ending=words.removesuffix(" (here)").split(" ", 1)[1]) or child is elected
             for child in children
         ),
         limit_s=15,
@@ -141,8 +141,8 @@ def take_over(play: Play) -> None:
     stage.title(
         4,
         "Import",
-        f"{SAMPLE} is a log of two agents whose remote was down: five fields a line. What other "
-        "tools have written can be taken over, and twice is as good as once.",
+        f"{SAMPLE} is a log of two agents whose remote was down: five fields a line. Logs of other "
+        "tools can be imported, and a second import of the same log changes nothing.",
     )
     path = sample_path()
     copy = stage.folder / SAMPLE
@@ -184,7 +184,7 @@ def outage(play: Play) -> None:
         5,
         "Outage",
         "The remote goes away. Writing goes on: each event is safe on the local disk before the "
-        "command returns, and goes out by itself when the remote is back.",
+        "command returns, and is sent when the remote is back.",
     )
     before = play.leader()
     lines = {agent: len(stage.agents[agent].lines) for agent in cast}
@@ -202,7 +202,7 @@ def outage(play: Play) -> None:
         stage.say("  queued: " + "   ".join(f"{agent} {'▪' * count} {count}" for agent, count in waiting.items()))
     stage.until(
         "every agent says that it is offline",
-        lambda: all(stage.agents[agent].said("offline", since=lines[agent]) for agent in cast),
+        lambda: all(stage.agents[agent].logged("offline", since=lines[agent]) for agent in cast),
         limit_s=20,
     )
     waiting_total = sum(stage.queued(agent) for agent in cast)
@@ -232,8 +232,8 @@ def failover(play: Play) -> None:
     stage.title(
         6,
         "Failover",
-        "The leader's process is killed with SIGKILL: no last words. The others notice its "
-        "silence and elect a successor; meanwhile everybody writes as usual.",
+        "The leader's process is killed with SIGKILL, without a goodbye. The others notice its "
+        "silence and elect a successor; meanwhile all agents write as usual.",
     )
     leader, term = play.leader()
     others = [agent for agent in cast if agent != leader]
@@ -246,12 +246,12 @@ def failover(play: Play) -> None:
     dead.kill()
     killed = time.monotonic()
     note = stage.append(others[0], "note", "Nobody leads now, and I write all the same", "--wait", "sequenced")
-    stage.say(f"  {others[0]}'s note has its place in the log after {note['seconds']:.1f} s: that needs no leader")
+    stage.say(f"  {others[0]}'s note is in the log after {note['seconds']:.1f} s: that needs no leader")
     question = stage.append(others[0], "question", BACK[0], "--to", leader)
 
     def successor() -> tuple[float, Child] | None:
         for agent in others:
-            found = stage.agents[agent].said("leader", ending=f" leads term {term + 1} (here)")
+            found = stage.agents[agent].logged("leader", ending=f" leads term {term + 1} (here)")
             if found is not None:
                 return found[0], stage.agents[agent]
         return None
@@ -268,7 +268,9 @@ def failover(play: Play) -> None:
 
 def _come_back(play: Play, agent: str, question: str) -> None:
     stage = play.stage
-    stage.say(f"{agent} is started again. It does not lead by memory, and goes on after the last event it handled.")
+    stage.say(
+        f"{agent} is restarted. It does not assume that it leads, and goes on after the last event that it handled."
+    )
     began = time.monotonic()
     play.run(agent)
     other = next(one for one in play.cast if one != agent)

@@ -23,9 +23,9 @@ from gitcoord.store import program
 if TYPE_CHECKING:
     from rich.console import Console
 
-LOOK_S = 0.01  # between two looks at what is waited for
+LOOK_S = 0.01  # between two checks of a condition
 COMMAND_S_MAX = 60.0  # no command of the demo works that long
-RUN_S_MAX = 180  # agents end by themselves, should the demo be killed so hard that it cannot end them
+RUN_S_MAX = 180  # agents end by themselves if the demo is killed and cannot end them
 GOODBYE_S_MAX = 12.0
 
 T = TypeVar("T")
@@ -33,12 +33,12 @@ A = TypeVar("A")
 
 
 class Broken(GitcoordError):
-    """The demo waited for something that did not come, or a command failed."""
+    """An expected result of the demo did not come in time, or a command failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One line of the summary: what was promised, what was seen, and whether that keeps it."""
+    """One line of the summary: a promise, the observed result, and whether it keeps the promise."""
 
     what: str
     seen: str
@@ -70,7 +70,7 @@ class Child:
             with contextlib.suppress(ValueError):
                 self.lines.append((time.monotonic(), json.loads(line)))
 
-    def said(self, kind: str, *, ending: str = "", since: int = 0) -> tuple[float, str] | None:
+    def logged(self, kind: str, *, ending: str = "", since: int = 0) -> tuple[float, str] | None:
         """Return when the process first logged `kind`, after `since` lines, with a text that ends so; and the text."""
         for moment, line in self.lines[since:]:
             if line.get("kind") == kind and str(line.get("text", "")).endswith(ending):
@@ -101,7 +101,7 @@ class Child:
 
 @dataclass(slots=True)
 class Stage:
-    """Where the demo plays. A context manager: at its end no child lives, and the folder is gone (or kept)."""
+    """The demo's folder and processes. A context manager: it ends all children, and removes the folder or keeps it."""
 
     console: Console
     keep: bool = False
@@ -109,7 +109,7 @@ class Stage:
     agents: dict[str, Child] = field(default_factory=dict)
     children: list[Child] = field(default_factory=list)
     promises: list[Promise] = field(default_factory=list)
-    acknowledged: dict[str, str] = field(default_factory=dict)  # event id → who was told that it is safe
+    acknowledged: dict[str, str] = field(default_factory=dict)  # event id → the agent that got the acknowledgement
 
     def __enter__(self) -> Stage:
         return self
@@ -131,7 +131,7 @@ class Stage:
     def broken(self) -> list[Promise]:
         return [promise for promise in self.promises if not promise.kept]
 
-    # Telling
+    # Output
 
     def title(self, number: int, words: str, why: str) -> None:
         self.console.print()
@@ -146,7 +146,7 @@ class Stage:
         self.say(f"$ {words}", style="green")
 
     def promise(self, what: str, seen: str, kept: bool) -> None:
-        """Write down a promise with what was seen of it; the demo fails in the end if one was broken."""
+        """Record a promise with the observed result; the demo fails in the end if one was broken."""
         self.promises.append(Promise(what, seen, kept))
         if kept:
             self.say(f"  ok: {what}: {seen}")
@@ -254,7 +254,7 @@ class Stage:
                 raise Broken(f"agent run of {child.name} ended with {code} at SIGTERM")
         return time.monotonic() - began
 
-    # Looking
+    # Observations
 
     def queued(self, agent: str) -> int:
         """Return the lines that wait on the disk of an agent's clone."""

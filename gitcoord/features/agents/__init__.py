@@ -1,4 +1,4 @@
-"""Agents: each says what it can do, whom it needs and who stands in for it; the leader says who is gone or back."""
+"""Agents: each reports its capabilities, its dependencies and its backup; the leader reports which are gone or back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Admission: what admins decide of members, their roles and keys, and what an agent says of its own account."""
+"""Admission: admins decide on members, their roles and keys; an agent claims its own GitHub account."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ def _state(ctx: Context, one: Any) -> str:
 
 
 def claimed(ctx: Context, login: str) -> NewEvent:
-    """Return what the actor says of its own account."""
-    return NewEvent("github_claimed", f"{ctx.actor} is {login} on GitHub, it says", {"login": login})
+    """Return the actor's claim of its own account."""
+    return NewEvent("github_claimed", f"{ctx.actor} says that it is {login} on GitHub", {"login": login})
 
 
 _OF_DORA = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"

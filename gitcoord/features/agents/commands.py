@@ -87,7 +87,7 @@ def set_(ctx: Context, args: SetAgent) -> list[NewEvent]:
     if claims and not args.model_dump(exclude={"agent", "github"}, exclude_none=True):
         return claims
     if known is None:
-        raise Refused(f"{whose} is not registered: `gitcoord agent register` comes first")
+        raise Refused(f"{whose} is not registered: run `gitcoord agent register` first")
     given = args.model_dump(exclude={"agent", "github"}, exclude_none=True)
     told: dict[str, Any] = {name: given.pop(name) for name in ("status", "task", "workload") if name in given}
     if given and whose != ctx.actor:
@@ -125,7 +125,7 @@ def leave(ctx: Context, args: WithdrawAgent) -> list[NewEvent]:
     if known is None:
         raise Refused(f"{args.agent or ctx.actor} is not registered: `gitcoord agent list` shows registered agents")
     tasks = ctx.state("tasks")
-    held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # another one's are the leader's to take
+    held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # the leader takes those of another agent
     given_back = [
         NewEvent(
             "task_released",
@@ -135,14 +135,14 @@ def leave(ctx: Context, args: WithdrawAgent) -> list[NewEvent]:
         )
         for uid in held
     ]
-    words = f"{known.id} takes no more part in the work"
+    words = f"{known.id} no longer takes part in the work"
     return [*given_back, NewEvent("agent_unregistered", words, {"agent": known.id})]
 
 
 def mute(ctx: Context, args: MuteAgent) -> list[NewEvent]:
     whose = _for_admins(ctx, args.agent)
     if whose == ctx.actor:
-        raise Refused(f"{whose} would mute itself: name another agent")
+        raise Refused(f"{whose} cannot mute itself: name another agent")
     until = times.later(ctx.now, args.for_s) if args.for_s is not None else None
     words = f"{ctx.actor} mutes {whose}" + (f" until {times.shown(until)}" if until else "")
     return [
@@ -165,7 +165,7 @@ def _for_admins(ctx: Context, agent: str) -> str:
     known = ctx.fleet.members.get(ctx.actor)
     if known is None or not known.admin:
         admins = [one.id for one in ctx.fleet.members.by_id.values() if one.admin]
-        raise Refused(f"{ctx.actor} is no admin: ask {' or '.join(admins[:3])}")
+        raise Refused(f"{ctx.actor} is not an admin: ask {' or '.join(admins[:3])}")
     return member(ctx, agent)
 
 

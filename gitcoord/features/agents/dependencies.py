@@ -1,16 +1,16 @@
-"""Dependencies: who needs whom is a graph without cycles, and whoever is needed comes first."""
+"""Dependencies: a graph without cycles, in which an agent comes after the agents that it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-Graph = Mapping[str, Sequence[str]]  # name → the names that it needs; who stands nowhere needs nobody
+Graph = Mapping[str, Sequence[str]]  # name → the names that it needs; a name without an entry needs none
 
 
 def cycle(graph: Graph, start: str, *, needs: Sequence[str] | None = None) -> list[str]:
     """Return a path from `start` over its dependencies back to itself, such as `[a, b, a]`; empty if there is none.
 
-    `needs` stands for what `graph` says of `start`.
+    `needs` replaces the entry of `start` in `graph`.
     """
     before: dict[str, str] = {}
     waiting = [start]
@@ -35,7 +35,7 @@ def _way(before: Mapping[str, str], start: str, last: str) -> list[str]:
 def layers(graph: Graph, wanted: Iterable[str]) -> list[list[str]]:
     """Return the `wanted` in start order (Kahn): a layer starts at once, as soon as the layers before it are up.
 
-    Only what stands among the `wanted` counts. A cycle, which a fold never lets in, comes last as one layer.
+    Only the `wanted` names count. A cycle, which the fold never accepts, comes last as one layer.
     """
     chosen = set(wanted)
     missing = {one: {needed for needed in graph.get(one, ()) if needed in chosen and needed != one} for one in chosen}

@@ -1,4 +1,4 @@
-"""Events about agents: each agent registers and reports for itself; only the leader reports how others look."""
+"""Events about agents: each agent registers and reports for itself; only the leader reports on the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitcoord.features.typed import Capabilities
 
 REGISTERED_MAX = 1000  # at a time
 NEEDS_MAX = 50
-SILENT_S_MAX = 1e9  # thirty years: a clock that is wrong
+SILENT_S_MAX = 1e9  # thirty years: only a wrong clock says more
 SLOTS_MAX = 64  # tasks at a time: more than a machine has cores
 
 TaskWords = Annotated[str, Field(max_length=200), FREE]
@@ -21,7 +21,7 @@ Status = Literal["active", "busy", "idle", "input-required", "paused", "offline"
 
 
 class AgentRegistered(Payload):
-    """The author takes part in the fleet's work; said again, it is as if said for the first time."""
+    """The author takes part in the fleet's work. A later registration replaces the earlier one."""
 
     capabilities: Capabilities = []
     role: Label = ""
@@ -33,7 +33,7 @@ class AgentRegistered(Payload):
 
 
 class AgentUnregistered(Payload):
-    """The author, or the agent named, takes no more part in the work. It stays a member."""
+    """The author, or the named agent, no longer takes part in the work. It stays a member."""
 
     agent: Agent | None = None
 
@@ -48,14 +48,14 @@ class AgentStatusChanged(Payload):
 
 
 class AgentExited(Payload):
-    """The supervisor, in the agent's name: its process ended without a goodbye."""
+    """The supervisor reports, in the agent's name, that its process ended without a goodbye."""
 
     session: Session = ""
     code: int = Field(0, ge=-(2**31), lt=2**32)
 
 
 class Sighting(Payload):
-    """By the leader: how an agent's heartbeats look."""
+    """The leader reports on an agent's heartbeats."""
 
     agent: Agent
     session: Session = ""
@@ -63,30 +63,30 @@ class Sighting(Payload):
 
 
 class AgentSuspected(Sighting):
-    """Its heartbeat is late."""
+    """The agent's heartbeat is late."""
 
 
 class AgentLost(Sighting):
-    """It has not been heard of for several heartbeats."""
+    """The agent has sent no heartbeat for several periods."""
 
 
 class AgentReturned(Sighting):
-    """It was lost, late or had said goodbye, and is heard again."""
+    """The agent was lost, late or had said goodbye, and sends heartbeats again."""
 
 
 class AgentDeparted(Sighting):
-    """It said goodbye."""
+    """The agent said goodbye."""
 
 
 class BackupActivated(Payload):
-    """By the leader: `backup` can do what `agent` could, until that one is back."""
+    """The leader gives the capabilities of `agent` to `backup`, until `agent` is back."""
 
     agent: Agent
     backup: Agent
 
 
 class SightDoubted(Payload):
-    """By the leader: half the fleet fell silent at once, so it may be the leader that hears badly. It looks again."""
+    """Half the fleet fell silent at once. The leader may be the one that is cut off, so it waits and checks again."""
 
     agents: list[Agent] = Field(max_length=REGISTERED_MAX)
 

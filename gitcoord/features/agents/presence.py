@@ -1,4 +1,4 @@
-"""Presence: who takes part, how each agent is as far as one can see from here, and who can be given work."""
+"""Presence: which agents are alive, as seen from here, and which of them can be given work."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def get(ctx: Context, agent: str) -> Agent | None:
 
 def liveness(ctx: Context, agent: Agent) -> str:
     """Return the agent's liveness as known here: by its last heartbeats, otherwise by the ledger."""
-    standing = ctx.liveness.get(agent.key)
-    if standing is None:
+    seen = ctx.liveness.get(agent.key)
+    if seen is None:
         return SILENT if ctx.liveness and agent.liveness == ALIVE else agent.liveness
-    return GONE if agent.ended and standing.session == agent.ended else standing.state
+    return GONE if agent.ended and seen.session == agent.ended else seen.state
 
 
 def status(ctx: Context, agent: Agent) -> str:
@@ -31,13 +31,13 @@ def status(ctx: Context, agent: Agent) -> str:
 def away(ctx: Context, agent: Agent) -> str:
     """Return why the agent cannot be given work now, whatever its load; "" if it can.
 
-    Where nothing has been seen at all yet, the ledger's word counts.
+    If this node has seen no heartbeats yet, the ledger's record counts.
     """
     shown_status = status(ctx, agent)
     if shown_status in ("gone", "paused", "offline"):
         return f"it is {shown_status}"
     if liveness(ctx, agent) == SILENT:
-        return "it does not run anywhere that is seen"
+        return "no heartbeat of it has been seen"
     circuit = ctx.state("recovery").circuits.get(agent.key)
     return circuit.reason if circuit is not None and circuit.state == "open" else ""
 

@@ -104,11 +104,11 @@ def to_row(ctx: Context, agent: Agent) -> dict[str, Any]:
 
 
 def _member(ctx: Context, agent: str) -> dict[str, Any]:
-    standing = ctx.liveness.get(agent.casefold())
+    seen = ctx.liveness.get(agent.casefold())
     return {
         "agent": agent,
         "status": None,
-        "liveness": standing.state if standing else SILENT,
+        "liveness": seen.state if seen else SILENT,
         "role": "",
         "capabilities": [],
         "task": "",
@@ -116,7 +116,7 @@ def _member(ctx: Context, agent: str) -> dict[str, Any]:
         "slots": None,
         "depends_on": [],
         "backup": None,
-        "node": standing.node if standing else None,
+        "node": seen.node if seen else None,
         "supervised": False,
         "stands_in_for": [],
         "about": "",

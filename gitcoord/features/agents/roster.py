@@ -1,6 +1,6 @@
-"""The roster: which agents take part, what they can do and need, and how they were last known to be.
+"""The roster: the agents that take part, their capabilities and dependencies, and their last recorded liveness.
 
-An agent speaks for itself; that another one is late, gone or back is said by the leader alone.
+An agent reports for itself. Only the leader reports that another agent is late, gone or back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gitcoord.features.agents.events import (
 from gitcoord.features.typed import CAPABILITIES_MAX
 
 DEPENDENCIES_MAX = 10_000  # for all agents: ten each for a thousand; the search for a cycle visits all of them
-STANDS_IN_MAX = 20  # agents that one stands in for at a time
+STANDS_IN_MAX = 20  # agents that one agent replaces at a time
 
 SEEN: Mapping[type[BaseModel], str] = {
     AgentSuspected: LATE,
@@ -61,11 +61,11 @@ class Agent:
     status: Status = "idle"
     task: str = ""
     workload: float = 0.0
-    liveness: str = ALIVE  # as last recorded; who just registered lives
+    liveness: str = ALIVE  # as last recorded; an agent that just registered is alive
     changes: int = 0  # of liveness, since the registration
     changed: str = ""  # when it last did
     ended: str = ""  # the session that its supervisor saw end
-    stands_in: dict[str, list[str]] = field(default_factory=dict)  # for whom (casefolded), and what those can do
+    stands_in: dict[str, list[str]] = field(default_factory=dict)  # replaced agent (casefolded) → its capabilities
 
     @property
     def key(self) -> str:
@@ -79,7 +79,7 @@ class Agent:
 
 @dataclass(slots=True)
 class Doubt:
-    """A leader's, about its own sight: good for its own term only."""
+    """A leader's doubt that the silent agents are lost. It holds for that leader's term only."""
 
     term: int
     since: str
@@ -160,7 +160,7 @@ def _remove(state: State, agent: str) -> None:
 
 
 def _relieve(state: State, agent: str) -> None:
-    """Remove the backups that stand in for the agent."""
+    """End the replacement of the agent by its backups."""
     for other in state.agents.values():
         other.stands_in.pop(agent.casefold(), None)
 
@@ -170,10 +170,10 @@ def _activate(state: State, sequenced: SequencedEvent, payload: BackupActivated)
     if agent is None or backup is None:
         return f"{payload.agent if agent is None else payload.backup} is not registered"
     if agent is backup:
-        return f"{agent.id} cannot stand in for itself"
+        return f"{agent.id} cannot be its own backup"
     if len(backup.stands_in) >= STANDS_IN_MAX and agent.key not in backup.stands_in:
-        return f"{backup.id} stands in for {STANDS_IN_MAX} others already"
-    able = agent.capabilities  # also of those whom it stood in for
+        return f"{backup.id} is the active backup of {STANDS_IN_MAX} agents already"
+    able = agent.capabilities  # also those of the agents that it replaces
     backup.stands_in[agent.key] = able[:CAPABILITIES_MAX]
     return None
 

@@ -1,8 +1,8 @@
-"""Autonomy: how much the leader decides by itself; what it may not decide waits as a proposal for somebody's approval.
+"""Autonomy: how much the leader decides by itself; any other decision waits as a proposal for a member's approval.
 
-`full` asks nobody. Under `supervised` major decisions wait, under `manual` every one; the fold voids what the leader
-decides all the same. gitcoord cannot tell people from
-programs: any member but the proposer approves; a fleet can leave it to its admins. Only an admin changes the level.
+Under `full` the leader asks nobody. Under `supervised` major decisions wait, under `manual` all do. The fold enforces
+this: it voids what the leader decides without approval. gitcoord cannot tell people from programs, so any member but
+the proposer may approve; a fleet can leave that to its admins. Only an admin changes the level.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the leader may decide by itself, by the fleet's level of autonomy; anything else becomes a proposal."""
+"""Approval: which decisions of the leader need it, by the fleet's level of autonomy, and whether it was given."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GATED: Mapping[str, str] = {
     "workflow_started": "workflow",
 }
 """Types of the leader's events that are such a decision, whatever is said in them: the fold asks `withholds`."""
-WAITING_MAX = 200  # proposals at a time: more than anybody reads; the leader makes no more
+WAITING_MAX = 200  # proposals at a time: more than anybody reads. The leader stops proposing
 
 
 def gate(ctx: Context, kind: str, duty: Duty) -> tuple[Duty, ...]:

@@ -17,14 +17,14 @@ Key = Annotated[str, Field(max_length=300), NAMED]
 
 
 class AutonomyChanged(Payload):
-    """From here on the leader decides so much by itself; `approvers` null: as before."""
+    """From here on the leader decides by itself up to this level. Null `approvers`: unchanged."""
 
     level: Level
     approvers: Approvers | None = None
 
 
 class ProposedEvent(Payload):
-    """The event that the leader would append."""
+    """The event that the leader would write."""
 
     type: EventType
     content: Content
@@ -34,7 +34,7 @@ class ProposedEvent(Payload):
 
 
 class ProposalMade(Payload):
-    """The leader would do this. `occasion` is the key of the duty, `round` counts the proposals for it from 1."""
+    """The leader proposes this event. `occasion`: the key of the duty; `round`: how many proposals were made for it."""
 
     kind: Annotated[str, Field(max_length=64), NAMED]
     occasion: Key
@@ -43,17 +43,17 @@ class ProposalMade(Payload):
 
 
 class ProposalApproved(Payload):
-    """The proposal that the event's `re` names shall be done."""
+    """The proposal that the event's `re` names is approved."""
 
 
 class ProposalRejected(Payload):
-    """It shall never be done."""
+    """The proposal that the event's `re` names is rejected: it is never done."""
 
     why: Reason = ""
 
 
 class ProposalLapsed(Payload):
-    """By the leader: nobody answered in a day, or what was approved is wanted no more."""
+    """The proposal got no answer in a day, or it was approved and is not needed any more."""
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {

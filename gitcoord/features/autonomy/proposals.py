@@ -1,4 +1,4 @@
-"""Proposals: what the leader would do if it were let; the first answer counts, and what was rejected is never done."""
+"""Proposals: decisions of the leader that wait for approval. The first answer counts; a rejected one is never done."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gitcoord.features.autonomy.events import (
 KEPT_MAX = 1000  # pending proposals: a leader sees its newest ones only when they are in the ledger
 FINISHED_MAX = 500  # kept, so that what was rejected stays so
 PENDING_S = 86_400.0  # unanswered for a day, it is proposed again if it is still wanted
-APPROVED_S = 3600.0  # not asked for since then: what it was about is over
+APPROVED_S = 3600.0  # not needed since then: its occasion is over
 
 OVER = {
     "approved": "{judge} approved it already",
@@ -211,4 +211,4 @@ def duty(state: State, ctx: Context) -> Iterable[Duty]:
     for one in state.proposals.values():
         limit_s = {"pending": PENDING_S, "approved": APPROVED_S}.get(one.status)
         if limit_s is not None and ctx.age_s(one.changed or one.since, one.position) > limit_s:
-            yield Duty("proposal_lapsed", f"no more: {one.content}", f"lapse:{one.id}", re=one.id)
+            yield Duty("proposal_lapsed", f"lapsed: {one.content}", f"lapse:{one.id}", re=one.id)

@@ -32,7 +32,7 @@ class IssueDirective(Arguments):
 
 
 class OneDirective(Arguments):
-    directive: Given = Field(description="Its id, the beginning of its id, or its position")
+    directive: Given = Field(description="Directive id, its beginning, or its event's position")
 
 
 class FinishDirective(OneDirective):
@@ -44,11 +44,11 @@ class DirectiveReason(OneDirective):
 
 
 class ListDirectives(Arguments):
-    agent: AgentGiven | None = Field(None, description="Only those that have a part for this agent")
+    agent: AgentGiven | None = Field(None, description="Only directives that are for this agent")
     status: Literal["open", "done", "failed", "withdrawn"] | None = Field(
         None, description="Only directives with this status (default: open)"
     )
-    all: bool = Field(False, description="Also those that are over")
+    all: bool = Field(False, description="Include closed directives")
 
 
 def _issue(ctx: Context, args: IssueDirective) -> list[NewEvent]:
@@ -74,7 +74,7 @@ def _agents(ctx: Context, args: IssueDirective) -> list[str]:
         wanted = small(args.capability.strip())
         able = [one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities]
         if not able:
-            raise Refused(f"nobody can {wanted!r}: `gitcoord agent list` lists capabilities")
+            raise Refused(f"no agent has the capability {wanted!r}: `gitcoord agent list` lists capabilities")
         agents += able
     if not agents:
         raise Refused("no recipient: name agents with --to (all: every agent), or a --capability")
@@ -87,7 +87,7 @@ def _some_of(ctx: Context, agents: list[str], names: Iterable[str]) -> list[str]
     found = [member(ctx, name) for name in names]
     stranger = next((one for one in found if one not in agents), None)
     if stranger is not None:
-        raise Refused(f"{stranger} cannot acknowledge what is not for it: name it with --to as well")
+        raise Refused(f"{stranger} is not a recipient, so it cannot acknowledge: name it with --to as well")
     return found
 
 
@@ -98,7 +98,7 @@ def _plan(ctx: Context, text: str) -> dict[str, str]:
         return {"kind": kind, "text": member(ctx, rest)}
     if (kind == "task" and rest) or (kind == "escalate" and not rest):
         return {"kind": kind, "text": rest}
-    raise Refused(f"{text!r} is no plan: write {PLANS}")
+    raise Refused(f"{text!r} is not a plan: write {PLANS}")
 
 
 def _named(ctx: Context, text: str) -> Directive:
@@ -135,7 +135,7 @@ def _withdraw(ctx: Context, args: DirectiveReason) -> list[NewEvent]:
 
 
 def _refusal(one: Directive, reason: str) -> str:
-    return f"directive {one.id[:8]} {one.text[:60]!r}: {reason}; `gitcoord directive show {one.id[:8]}` tells more"
+    return f"directive {one.id[:8]} {one.text[:60]!r}: {reason}; `gitcoord directive show {one.id[:8]}` shows the rest"
 
 
 def _list(ctx: Context, args: ListDirectives) -> list[dict[str, Any]]:
@@ -187,9 +187,6 @@ def _show(ctx: Context, args: OneDirective) -> dict[str, Any]:
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
     one = ctx.state("directives").open.get(uid)
     return {"directive": to_row(one)} if one is not None else {}
-
-
-# What the leader does
 
 
 ISSUED = ("gitcoord directive issue 'Freeze the schema' --to bob",)

@@ -20,7 +20,7 @@ def duty(state: State, ctx: Context) -> Iterable[Duty]:
                 continue
             wanted = _follows(ctx, one, part, reason)
             if wanted.type == "directive_escalated":
-                yield wanted  # to tell a person needs nobody's approval
+                yield wanted  # an escalation needs no approval
             else:
                 yield from autonomy.gate(ctx, "contingency", wanted)
 
@@ -28,7 +28,7 @@ def duty(state: State, ctx: Context) -> Iterable[Duty]:
 def _failing(ctx: Context, one: Directive, key: str, part: Part, must: Set[str] = frozenset()) -> str:
     """Return why an agent's part needs the plan; "" while it does not."""
     if part.status == "failed":
-        return part.words or "it says that it failed"
+        return part.words or "it reported a failure"
     if part.status == "done":
         return ""
     registered, known = ctx.state("agents").agents.get(key), ctx.fleet.members.get(part.agent)

@@ -17,14 +17,14 @@ TEXT_KEPT = 200  # characters, for lists and plans; the ledger has all of it
 
 
 class ContingencyPlan(Payload):
-    """The plan if an agent fails: create a task of that title, give the order to another agent, or tell the issuer."""
+    """The plan if an agent fails: create a task of that title, give the order to another one, or inform the issuer."""
 
     kind: Literal["task", "agent", "escalate"]
     text: Annotated[str, Field(max_length=TEXT_KEPT), NAMED] = ""
 
     @model_validator(mode="after")
     def _fits(self) -> ContingencyPlan:
-        """Raise ValueError if the leader could not follow the plan."""
+        """Raise ValueError if the leader cannot follow the plan."""
         if self.kind == "agent":
             check_agent(self.text)
         elif (self.kind == "task") != bool(self.text.strip()):
@@ -33,7 +33,7 @@ class ContingencyPlan(Payload):
 
 
 class DirectiveIssued(Payload):
-    """The content is the order. Those in `acknowledge` say that they have it, within `ack_s` if that is given."""
+    """The content is the order. The agents in `acknowledge` must acknowledge it, within `ack_s` if that is given."""
 
     CONVERSATION: ClassVar[bool] = True
 
@@ -46,11 +46,11 @@ class DirectiveIssued(Payload):
 
 
 class DirectiveAcknowledged(Payload):
-    """The author has it."""
+    """The author has received the directive."""
 
 
 class DirectiveDone(Payload):
-    """The author has done its part."""
+    """The author has done its part of the directive."""
 
     CONVERSATION: ClassVar[bool] = True
 
@@ -58,7 +58,7 @@ class DirectiveDone(Payload):
 
 
 class DirectiveFailed(Payload):
-    """The author cannot do its part."""
+    """The author cannot do its part of the directive."""
 
     CONVERSATION: ClassVar[bool] = True
 
@@ -66,7 +66,7 @@ class DirectiveFailed(Payload):
 
 
 class DirectiveWithdrawn(Payload):
-    """Its issuer, or an admin, wants it no more."""
+    """The issuer, or an admin, has withdrawn the directive."""
 
     CONVERSATION: ClassVar[bool] = True
 
@@ -74,14 +74,14 @@ class DirectiveWithdrawn(Payload):
 
 
 class DirectiveReassigned(Payload):
-    """By the leader, as planned: another agent is to do what one did not."""
+    """The leader gives the failed part to another agent, as planned."""
 
     agent: Agent
     instead_of: Agent
 
 
 class DirectiveEscalated(Payload):
-    """By the leader: an agent failed, and nobody stands in for it."""
+    """An agent failed and no agent replaces it: the leader informs the issuer."""
 
     CONVERSATION: ClassVar[bool] = True
 

@@ -29,14 +29,14 @@ from gitcoord.features.typed import Priority
 
 OPEN_MAX = 500  # at a time
 PARTS_MAX = 20_000  # of all open directives: the leader looks at each part at every tick
-OVER_MAX = 200  # kept of those that are over
+OVER_MAX = 200  # closed directives that are kept
 
 CONTINGENCY = "contingency:"
 
 
 @dataclass(slots=True)
 class Part:
-    """One agent's. `followed`: what was done when it failed (task, agent, escalate)."""
+    """One agent's part of a directive. `followed`: what the plan did after a failure (task, agent, escalate)."""
 
     agent: str
     status: Literal["open", "done", "failed"] = "open"
@@ -130,12 +130,12 @@ def _issue(state: State, sequenced: SequencedEvent, said: DirectiveIssued) -> st
     if len(state.open) >= OPEN_MAX:
         return f"{OPEN_MAX} directives are open already: withdraw some"
     if sum(len(one.parts) for one in state.open.values()) + len(said.agents) > PARTS_MAX:
-        return f"{PARTS_MAX:,} answers to directives are awaited already: withdraw some"
+        return f"{PARTS_MAX:,} answers to directives are pending already: withdraw some"
     mine = [one for one in state.open.values() if one.issuer == event.actor]
     if len(mine) >= quotas.DIRECTIVES_OPEN:
         return quotas.full(event.actor, "directives open", quotas.DIRECTIVES_OPEN, "withdraw some")
     if sum(len(one.parts) for one in mine) + len(said.agents) > quotas.PARTS_OPEN:
-        return quotas.full(event.actor, "answers to directives awaited", quotas.PARTS_OPEN, "withdraw some")
+        return quotas.full(event.actor, "answers to directives pending", quotas.PARTS_OPEN, "withdraw some")
     state.open[event.uid] = Directive(
         event.uid,
         sequenced.position,
@@ -158,7 +158,7 @@ def why_not(one: Directive | None, agent: str) -> str | None:
         return f"it is {one.status} already" if one is not None else "no directive of that id is open"
     part = one.parts.get(agent.casefold())
     if part is None:
-        return f"it is not for {agent}"  # the table keeps others from writing it; here they are told beforehand
+        return f"it is not for {agent}"  # the fold voids it too; the command refuses it first
     return None if part.status == "open" else f"{agent}'s part is {part.status} already"
 
 
@@ -181,7 +181,7 @@ def _report(state: State, event: Event, said: DirectiveAcknowledged | DirectiveD
 def _withdraw(state: State, event: Event) -> str | None:
     one = state.open.get(event.re or "")
     if one is None:
-        return "it is over already"
+        return "this directive is over already"
     one.withdrawn = True
     _settle(state, one)
     return None

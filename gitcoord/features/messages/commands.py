@@ -13,6 +13,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Content, Given, Span
 from gitcoord.core.lookup import member
 from gitcoord.core.names import IDS_SHOWN_MAX, told_apart
+from gitcoord.core.text import count
 from gitcoord.features import typed
 from gitcoord.features.messages import queries
 from gitcoord.features.messages import state as message_state
@@ -20,7 +21,7 @@ from gitcoord.features.messages.events import IDS_MAX
 from gitcoord.features.recovery import circuits
 from gitcoord.features.typed import Agents, AnyCase, CapabilityGiven, JsonObject, small
 
-WITHIN_S = 600.0  # for an answer: an agent at work looks up now and then
+WITHIN_S = 600.0  # for an answer: an agent at work reads its inbox now and then
 
 
 class BroadcastMessage(Arguments):
@@ -40,7 +41,7 @@ class SendRequest(SendMessage):
 
 
 class ReplyToMessage(Arguments):
-    message: Given = Field(description="The message or event: its id, the beginning of its id, or its position")
+    message: Given = Field(description="Message or event id, its beginning, or its event's position")
     text: Content = Field(min_length=1, description="The text; - reads standard input")
     priority: AnyCase = Field("MEDIUM", description="The priority")
     data: JsonObject = Field({}, description="A JSON object to attach")
@@ -92,7 +93,7 @@ def _recipients(ctx: Context, args: SendMessage) -> list[str]:
             one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities and one.id != ctx.actor
         ]
         if not able:
-            raise Refused(f"nobody else can {wanted!r}: `gitcoord agent list` lists capabilities")
+            raise Refused(f"no other agent has the capability {wanted!r}: `gitcoord agent list` lists capabilities")
         to += able
     return list(dict.fromkeys(to))
 
@@ -119,7 +120,8 @@ def _proposals(ctx: Context, args: BroadcastMessage, to: Sequence[str], more: Ma
 
 def _reply(ctx: Context, args: ReplyToMessage) -> list[NewEvent]:
     one = queries.named(ctx, args.message)
-    others = [*one.to.values()] if one.author == ctx.actor else [one.author]  # one's own: a word more to the same
+    # A reply to the actor's own message goes to the same recipients.
+    others = [*one.to.values()] if one.author == ctx.actor else [one.author]
     data: dict[str, Any] = {"priority": args.priority}
     if args.data:
         data["payload"] = args.data
@@ -161,7 +163,7 @@ def _read(ctx: Context, args: MarkRead) -> list[NewEvent]:
         data = {"upto": chosen[-1].position} if chosen else {}
     if not chosen:
         return []
-    return [NewEvent("messages_read", f"{ctx.actor} has read {len(chosen)} message{'s' * (len(chosen) != 1)}", data)]
+    return [NewEvent("messages_read", f"{ctx.actor} has read {count(len(chosen), 'message')}", data)]
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from gitcoord.core.fields import Count, Json, Payload, Uid
 from gitcoord.core.fold.authority import GUEST, LEADER, Who
 from gitcoord.features.typed import Capability, Priority
 
-IDS_MAX = 1000  # named as read by one event
+IDS_MAX = 1000  # messages that one event may name
 
 
 class Message(Payload):
-    """The content, to the agents in `to`; without any, to all. `request_s`: an answer is wanted within so long."""
+    """The content, to the agents in `to`, or to all if there are none. `request_s`: the time limit for an answer."""
 
     CONVERSATION: ClassVar[bool] = True
 
@@ -28,20 +28,20 @@ class Message(Payload):
 
 
 class MessagesRead(Payload):
-    """The author has read all that was for it up to that position, and these."""
+    """The author has read its messages up to the position `upto`, and those in `ids`."""
 
     upto: Count = 0
     ids: list[Uid] = Field([], max_length=IDS_MAX)
 
 
 class MessagesAcknowledged(Payload):
-    """The author has taken note of these. Not by `re`: a receipt is no part of the conversation."""
+    """The author acknowledges these messages. They are not in `re`: a receipt is not part of the conversation."""
 
     ids: list[Uid] = Field(min_length=1, max_length=IDS_MAX)
 
 
 class RequestLapsed(Payload):
-    """By the leader: nobody has answered what `re` names in time."""
+    """The request that the event's `re` names got no answer in time."""
 
     CONVERSATION: ClassVar[bool] = True
 

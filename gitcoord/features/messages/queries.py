@@ -19,7 +19,7 @@ from gitcoord.features.typed import PRIORITIES, AgentGiven, AnyCase
 
 
 class ShowMessage(Arguments):
-    message: Given = Field(description="Its id, the beginning of its id, or its position")
+    message: Given = Field(description="Message id, its beginning, or its event's position")
 
 
 class MessageFilters(Arguments):
@@ -38,7 +38,7 @@ class ShowInbox(MessageFilters):
 class ListMessages(MessageFilters):
     to: AgentGiven | None = Field(None, description="Only messages to this agent")
     waiting: bool = Field(False, description="Only requests without an answer")
-    all: bool = Field(False, description="Also what others said to each other")
+    all: bool = Field(False, description="Include messages between other agents")
 
 
 def named(ctx: Context, text: str) -> StoredMessage:
@@ -50,7 +50,7 @@ def mine(ctx: Context) -> list[StoredMessage]:
     """Return the messages to the reader since it joined, oldest first. Raise Refused if it is no member."""
     known = ctx.fleet.members.get(ctx.actor)
     if known is None:
-        raise Refused("no member of the fleet is chosen: name your agent with --as or GITCOORD_AGENT")
+        raise Refused("no agent is named: name your agent with --as or GITCOORD_AGENT")
     return [one for one in ctx.state("messages").messages.values() if is_for(one, known.id, joined=known.joined)]
 
 

@@ -1,8 +1,7 @@
 """Messages by recipient: which are read, and which requests wait for an answer; each reader has one mark.
 
-Events that no feature owns belong to it as well, where they name a recipient or answer somebody. How far a recipient's
-node has read the ledger is told by its heartbeats (`Standing.position`): that is what `delivered` means, and costs no
-event.
+Events that no feature owns count as messages if they name a recipient or answer an event. A message is `delivered` when
+the recipient's heartbeats show that its node has folded it (`AgentLiveness.position`): this costs no event.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from gitcoord.features.messages.events import Message, MessagesAcknowledged, Mes
 from gitcoord.features.typed import Priority
 
 KEPT_MAX = 3000  # newest messages; the ledger has the rest
-AUTHORS_MAX = 1000  # of events without a recipient: so many may still be answered
-KEPT_OF_ONE_MAX = 1000  # per author: beyond it, the author's own oldest ones are forgotten, and not the others'
+AUTHORS_MAX = 1000  # of events without a recipient: that many can still be answered
+KEPT_OF_ONE_MAX = 1000  # per author: a flood makes only its author's oldest messages be forgotten
 READERS_MAX = 1000  # remembered per message
 NAMED_MAX = 10  # in one sentence
 
@@ -35,23 +34,23 @@ class StoredMessage:
     at: str
     author: str
     type: str
-    to: dict[str, str]  # casefolded, and as it was written; none: all
+    to: dict[str, str]  # casefolded → as written; empty: all agents
     re: str | None
     priority: Priority = "MEDIUM"
     capability: str | None = None
     expires_s: float | None = None
     request_s: float | None = None  # a request's time limit for an answer
-    answer: str | None = None  # its first one, or the word that there is none
+    answer: str | None = None  # the first answer
     lapsed: bool = False
-    read: dict[str, None] = field(default_factory=dict)  # by whom, casefolded, beside those whose mark lies behind it
-    acknowledged: dict[str, str] = field(default_factory=dict)  # by whom, casefolded, and when
+    read: dict[str, None] = field(default_factory=dict)  # readers (casefolded) whose mark is before this message
+    acknowledged: dict[str, str] = field(default_factory=dict)  # agent (casefolded) → when
 
 
 @dataclass
 class State:
     """`by_author` follows from `messages`: the ids of each author, oldest first."""
 
-    # Ordered: a dict looks for its oldest key behind the places of all that have gone.
+    # An OrderedDict finds its oldest key at once; a dict walks over the slots of all deleted keys.
     messages: OrderedDict[str, StoredMessage] = field(default_factory=OrderedDict)  # by id, oldest first
     marks: dict[str, int] = field(default_factory=dict)  # agent, casefolded → all up to that position is read
     waiting: dict[str, None] = field(default_factory=dict)  # ids of requests without an answer
@@ -63,7 +62,7 @@ class State:
             self.by_author.setdefault(one.author, OrderedDict())[one.id] = None
 
     def put(self, one: StoredMessage) -> None:
-        """Take in something new. The oldest of an author's are forgotten first, where it says very much."""
+        """Store a new message. Forget the oldest one of an author that has very many, otherwise the oldest of all."""
         self.messages[one.id] = one
         mine = self.by_author.setdefault(one.author, OrderedDict())
         mine[one.id] = None
@@ -86,7 +85,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     if sequenced.void is not None:
         return None
     match payload:
-        case None:  # most events of a conversation; to ask pydantic's classes takes longer than the rest
+        case None:  # most events of a conversation; isinstance of pydantic's classes takes longer than the rest
             pass
         case MessagesRead():
             _read(state, sequenced.event, payload)
@@ -104,12 +103,12 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 def _say(state: State, sequenced: SequencedEvent) -> None:
     event = sequenced.event
     if event.type in RECORDS or "source" in event.data:
-        return  # an imported event was sent long ago
-    # A directive to more than an event can name has a list of its own.
+        return  # imported events were sent long ago
+    # A directive to more agents than an event can name has a list of its own.
     to, known = event.to or tuple(getattr(sequenced.payload, "agents", ())), state.messages.get(event.re or "")
     if known is not None and event.type != "request_lapsed":
         _answer(state, known, event)
-    if not to and event.re is not None:  # an answer is for who asked
+    if not to and event.re is not None:  # an answer is for the agent that asked
         author = known.author if known is not None else state.authors.get(event.re)
         to = (author,) if author is not None and author != event.actor else ()
     payload = sequenced.payload
@@ -158,7 +157,7 @@ def _mark(message: StoredMessage, reader: str) -> None:
 
 def _read(state: State, event: Event, what: MessagesRead) -> None:
     reader = event.actor.casefold()
-    # Nobody reads ahead: a mark that lies further on would hide what is still to come.
+    # A mark beyond the newest message would hide messages that are still to come.
     state.marks[reader] = max(state.marks.get(reader, 0), min(what.upto, _newest(state)))
     for uid in what.ids:
         message = state.messages.get(uid)
@@ -184,7 +183,7 @@ def _acknowledge(state: State, event: Event, what: MessagesAcknowledged) -> str 
 def _lapse(state: State, event: Event) -> str | None:
     message = state.messages.get(event.re or "")
     if message is None or message.id not in state.waiting:
-        return "it does not wait any more"
+        return "this request does not wait for an answer any more"
     del state.waiting[message.id]
     message.lapsed = True
     return None
@@ -208,7 +207,7 @@ def _names(message: StoredMessage) -> str:
     return ", ".join(names[:NAMED_MAX]) + (f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else "")
 
 
-# For whom, and how far
+# Recipients and delivery
 
 
 def is_for(message: StoredMessage, agent: str, *, joined: int = 0) -> bool:
@@ -229,7 +228,7 @@ def is_over(message: StoredMessage, ctx: Context) -> bool:
 
 
 def recipients(ctx: Context, message: StoredMessage) -> list[str]:
-    """Return the recipients; of a broadcast, the members of that time that still are members."""
+    """Return the recipients; for a broadcast, the agents that were members then and still are."""
     if message.to:
         return [*message.to.values()]
     return [
@@ -245,8 +244,8 @@ def receipt(ctx: Context, message: StoredMessage, agent: str) -> str:
         return "acknowledged"
     if is_read(ctx.state("messages"), message, agent):
         return "read"
-    standing = ctx.liveness.get(agent.casefold())
-    return "delivered" if standing is not None and standing.position >= message.position else "sent"
+    seen = ctx.liveness.get(agent.casefold())
+    return "delivered" if seen is not None and seen.position >= message.position else "sent"
 
 
 def request(message: StoredMessage) -> str | None:

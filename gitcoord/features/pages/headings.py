@@ -1,4 +1,4 @@
-"""Headings: each event of a snapshot stands under a line that says who spoke, to whom, and how.
+"""Headings: each event of a snapshot has a heading with its author, its recipients and its type.
 
 A fleet may word them in its own way: a template is plain words and the fields `{actor}`, `{to}`,
 `{type}` and `{time}`. What would change the page (Markdown, line ends, unknown fields) is refused
@@ -28,7 +28,7 @@ HEADINGS: Mapping[str, str] = {
     "directive_issued": "{actor} directs {to}",
     ANY_TYPE: "{actor} {type}",
 }
-"""From event type to the words of its heading; `*` stands for every type that is not named."""
+"""From event type to the words of its heading; `*`: every type that is not named."""
 
 TEMPLATE_CHARACTERS_MAX = 200
 RECIPIENTS_SHOWN_MAX = 5  # an event may name 100
@@ -49,7 +49,7 @@ class Entry:
     to: tuple[str, ...] = ()
     uid: str = ""
     re: str = ""
-    via: str = ""  # the importer: the author is known by its word only
+    via: str = ""  # the importer: only it vouches for the author
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def heading(entry: Entry, interaction: Interaction, template: str) -> str:
 def check_headings(table: Mapping[str, str]) -> list[str]:
     """Return the faults of a configured table, each with its fix; empty if there are none."""
     problems = [
-        f"{kind!r} is no event type: use a-z 0-9 _, or {ANY_TYPE} for all others"
+        f"{kind!r} is not an event type: use a-z 0-9 _, or {ANY_TYPE} for all others"
         for kind in table
         if kind != ANY_TYPE and not EVENT_TYPE.match(kind)
     ]
@@ -107,13 +107,13 @@ def _template_problems(template: str) -> Iterator[str]:
     try:
         parts = list(Formatter().parse(template))
     except ValueError:
-        yield f"a brace without its other half; the fields are {allowed}"
+        yield f"an unmatched brace; the fields are {allowed}"
         return
     for index, (words, name, spec, conversion) in enumerate(parts):
         active = _ACTIVE.search(words)
         if active or visible(words) != words:
             yield f"{active[0] if active else words!r} may change the page: use plain words"
         if name is not None and (name not in FIELDS or spec or conversion):
-            yield f"{{{name}}} is no field: use {allowed}"
+            yield f"{{{name}}} is not a field: use {allowed}"
         if name is not None and index and not words:
-            yield f"{{{name}}} follows another field at once: put a blank between them"
+            yield f"{{{name}}} follows another field at once: put a space between them"

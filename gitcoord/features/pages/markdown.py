@@ -37,7 +37,7 @@ def visible(text: str) -> str:
 
 
 def block(text: str, *, indent: str = "") -> list[str]:
-    """Return the lines of a code block that shows `text`; none for no text. A blank line must stand before it.
+    """Return the lines of a code block that shows `text`; none for no text. A blank line must come before it.
 
     `indent` is that of the list item which the block is part of.
     """
@@ -55,8 +55,7 @@ def block(text: str, *, indent: str = "") -> list[str]:
 
 def inline(text: str, *, most: int = NAME_CHARACTERS_MAX) -> str:
     """Return `text` as a part of a line: bare if a plain name or time, otherwise a code span of `most` characters."""
-    if len(text) > most:
-        text = text[: most - 1] + "…"
+    text = text_.cut(text, most)
     if _PLAIN.match(text) and not _REFERENCE.search(text):
         return text
     text = visible(text).replace("\n", "␤").replace("\t", "␉")

@@ -13,11 +13,11 @@ from gitcoord.core.fold.authority import MEANING, Who
 HEAD = """# Who may write what
 
 Each event is judged by the fold, on every machine in the same way: what this table does not allow is void, and the
-reason says who may. The tables stand beside the events in the code (`AUTHORITY` in `gitcoord/core/fold/membership.py`,
+reason says who may. The tables are beside the events in the code (`AUTHORITY` in `gitcoord/core/fold/membership.py`,
 `core/fold/terms.py` and each module of `gitcoord/features/`); this page is made of them by
 `python -P -m gitcoord.features.pages.permissions`, and a test fails when it is not what they say.
 
-An event of a type that stands in no table (a note, a question, a type of your own) is speech: any member may write it,
+An event of a type that is in no table (a note, a question, a type of your own) is speech: any member may write it,
 guests too, and it binds nobody. Control words (`*autonomy:full`, `*workflow:start NAME`) need the right to what they
 ask for. Where a thing is not known, any member but a guest may speak of it: the fold says that there is no such thing.
 
@@ -50,7 +50,7 @@ def name_of(who: Who) -> str:
 
 
 def words(who: Who) -> str:
-    """Return who may, in the words of MEANING."""
+    """Return the names of the roles, in the words of MEANING."""
     return ", ".join(name_of(one) for one in MEANING if one & who)
 
 

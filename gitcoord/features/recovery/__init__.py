@@ -1,6 +1,6 @@
-"""Recovery: an agent that is gone is started again, or replaced, or its work goes to others, or people are told.
+"""Recovery: an agent that is gone is restarted, or replaced, or its work goes to other agents, or people are alerted.
 
-One strategy after the other, as the fleet has configured them; what was tried and what came of it is kept.
+The leader tries one strategy after the other, as the fleet has configured them, and keeps the outcome of each.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ duty = recovery_plan.duty
 
 
 class ListRecoveries(Arguments):
-    agent: AgentGiven | None = Field(None, description="Only this agent's reservations")
+    agent: AgentGiven | None = Field(None, description="Only failures of this agent")
     open: bool = Field(False, description="Only open failures")
 
 

@@ -1,7 +1,7 @@
-"""Circuit breakers: whom others depend on and who fails is left alone for a while, then tried, then trusted again.
+"""Circuit breakers: an agent that fails repeatedly gets no work for a while, then a trial, then work as before.
 
-A breaker belongs to the agent that fails. Those that need it are told and stop asking; what they cannot do meanwhile
-is not held against them, so that nothing goes on from there.
+A breaker belongs to the agent that fails. The agents that depend on it are informed, and send it no requests. Their own
+failures do not count meanwhile, so one failing agent does not open the circuits of others.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from gitcoord.features import agents
 from gitcoord.features.agents import roster
 from gitcoord.features.tasks.events import TaskFailed, TaskFinished
 
-FAILURES_MAX = 5  # tasks in a row: two or three may be the tasks' own fault
-OPEN_S = 30.0  # left alone so long at first; doubled each time that the trial fails
+FAILURES_MAX = 5  # failed tasks in a row: two or three may be the fault of the tasks
+OPEN_S = 30.0  # the first pause; doubled after each failed trial
 OPEN_S_MAX = 600.0
-QUIET_S = 30.0  # half-open for so long without a failure, it is trusted again
+QUIET_S = 30.0  # a half-open circuit without a failure for so long is closed
 KNOWN_MAX = 1000
 
 OPEN: Literal["open"] = "open"
@@ -33,22 +33,22 @@ CLOSED: Literal["closed"] = "closed"
 
 
 class _CircuitEvent(Payload):
-    """By the leader; `to` has the agents that depend on it."""
+    """The leader changes an agent's circuit. `to` has the agents that depend on that agent."""
 
     agent: Agent
     reason: Words = ""
 
 
 class CircuitOpened(_CircuitEvent):
-    """It fails: do not ask it."""
+    """The agent fails: it gets no work and no requests."""
 
 
 class CircuitHalfOpened(_CircuitEvent):
-    """It may be tried."""
+    """The agent gets one task as a trial."""
 
 
 class CircuitClosed(_CircuitEvent):
-    """It works again."""
+    """The agent works again."""
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
@@ -101,14 +101,14 @@ def fold(circuits: Circuits, sequenced: SequencedEvent) -> str | None:
             if sequenced.event.actor.casefold() in circuits:
                 one = circuits[sequenced.event.actor.casefold()]
                 one.failures, one.tried = 0, "done"
-        case _CircuitEvent() as told:
-            return _turn(circuits, sequenced, told)
+        case _CircuitEvent() as change:
+            return _turn(circuits, sequenced, change)
     return None
 
 
-def _turn(circuits: Circuits, sequenced: SequencedEvent, told: _CircuitEvent) -> str | None:
-    one = _of(circuits, told.agent)
-    one.state, one.since, one.reason = BECOMES[type(told)], sequenced.event.timestamp, told.reason
+def _turn(circuits: Circuits, sequenced: SequencedEvent, change: _CircuitEvent) -> str | None:
+    one = _of(circuits, change.agent)
+    one.state, one.since, one.reason = BECOMES[type(change)], sequenced.event.timestamp, change.reason
     one.position = sequenced.position
     one.turns, one.tried, one.failures = one.turns + 1, "", 0
     one.tries = {OPEN: one.tries + 1, HALF_OPEN: one.tries, CLOSED: 0}[one.state]
@@ -151,7 +151,7 @@ def _when_closed(one: Circuit, agent: roster.Agent, ctx: Context, needed: bool) 
     if agent.liveness == GONE and needed:
         return "circuit_opened", IS_GONE
     if one.failures >= FAILURES_MAX:
-        return "circuit_opened", f"{one.failures} of its tasks failed in a row, do not ask it"
+        return "circuit_opened", f"{one.failures} of its tasks failed in a row: send it no requests"
     return None
 
 

@@ -17,7 +17,7 @@ from gitcoord.features.recovery import circuits
 from gitcoord.features.recovery.state import LACKING_MAX, Loss, Recovery, State
 from gitcoord.features.tasks import duties as task_duties
 
-WINDOW_S = 3600.0  # in which an agent may be restarted so often as the settings allow
+WINDOW_S = 3600.0  # the window of the setting `restarts_max`
 TOLD_MAX = 100  # dependants named in one event
 
 Strategy = Literal["restart", "backup", "redistribute", "degrade", "escalate"]
@@ -25,7 +25,7 @@ Strategy = Literal["restart", "backup", "redistribute", "degrade", "escalate"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One agent that is gone, as the leader looks at it. `number` is that of its loss, among all turns of its life."""
+    """One agent that is gone, as the leader sees it. `number`: the count of the agent's changes of liveness."""
 
     ctx: Context
     agent: Agent
@@ -76,9 +76,9 @@ def _cases(state: State, ctx: Context) -> Iterator[Case]:
         lasts = not loss.recovery or (recovery is not None and not recovery.outcome)
         if agent is not None and agent.liveness == GONE and lasts:
             yield Case(ctx, agent, agent.changes, loss, recovery, state.losses.get(key, ()))
-    for agent, standing in watching.lost(ctx.state("agents"), ctx):
+    for agent, seen in watching.lost(ctx.state("agents"), ctx):
         if agent.key not in state.lost:
-            loss = Loss(ctx.now, told=False, reason=f"silent for {standing.silent_s:.1f} s")
+            loss = Loss(ctx.now, reported=False, reason=f"silent for {seen.silent_s:.1f} s")
             yield Case(ctx, agent, agent.changes + 1, loss, None, [*state.losses.get(agent.key, ()), ctx.now])
 
 
@@ -97,7 +97,7 @@ def _steps(case: Case, strategies: Sequence[Strategy]) -> Iterator[Duty]:
                 yield from _escalate(case)[0]
             return
     if "escalate" not in strategies and not ("degrade" in strategies and _missing(case)):
-        yield case.duty("recovery_failed", "is not recovered: all that is configured was tried")
+        yield case.duty("recovery_failed", "is not recovered: every configured strategy was tried")
 
 
 Done = tuple[list[Duty], bool]  # the duties to append, and whether they are enough
@@ -107,9 +107,9 @@ def _restart(case: Case) -> Done:
     """Request a restart, if the agent's supervisor is alive and the agent was not lost too often."""
     ctx, agent = case.ctx, case.agent
     neighbour = any(one.node == agent.node and one.state == ALIVE for one in ctx.liveness.values())
-    if not agent.supervised or case.repeated or not (case.loss.told or neighbour):
+    if not agent.supervised or case.repeated or not (case.loss.reported or neighbour):
         return [], False
-    return [case.duty("restart_requested", f"is to be started again on {agent.node}", node=agent.node)], True
+    return [case.duty("restart_requested", f"must be restarted on {agent.node}", node=agent.node)], True
 
 
 def _backup(case: Case) -> Done:
@@ -121,7 +121,7 @@ def _backup(case: Case) -> Done:
         backup = free.get(name.casefold())
         if backup is not None:
             activated = case.duty(
-                "backup_activated", f"is gone: {backup.id} stands in for it", to=[backup.id], backup=backup.id
+                "backup_activated", f"is gone: {backup.id} replaces it", to=[backup.id], backup=backup.id
             )
             return [activated, *_released(case)], True
         passed.add(name.casefold())
@@ -133,8 +133,9 @@ def _backup(case: Case) -> Done:
 def _redistribute(case: Case) -> Done:
     """Give the agent's tasks to agents that can do them. It is not enough if a capability is missing."""
     released = _released(case)
-    told = case.duty("work_redistributed", f"is gone: {len(released)} of its tasks go to others", tasks=len(released))
-    return [*released, told], not _missing(case)
+    words = f"is gone: {len(released)} of its tasks go to others"
+    redistributed = case.duty("work_redistributed", words, tasks=len(released))
+    return [*released, redistributed], not _missing(case)
 
 
 def _degrade(case: Case) -> Done:
@@ -145,8 +146,8 @@ def _degrade(case: Case) -> Done:
     lacks = "; ".join(
         part
         for part in (
-            f"nobody else can do {', '.join(capabilities[:5])}" if capabilities else "",
-            f"{', '.join(dependants[:5])} must do without it" if dependants else "",
+            f"no other agent can do {', '.join(capabilities[:5])}" if capabilities else "",
+            f"it is needed by {', '.join(dependants[:5])}" if dependants else "",
         )
         if part
     )
@@ -163,7 +164,7 @@ def _degrade(case: Case) -> Done:
 
 def _escalate(case: Case) -> Done:
     reason = f"was lost {len(case.losses)} times in a row" if case.repeated else "cannot be recovered"
-    return [case.duty("escalated", f"{reason}: a person has to look after it", reason=reason)], True
+    return [case.duty("escalated", f"{reason}: a person must take care of it", reason=reason)], True
 
 
 STRATEGIES: Mapping[str, Any] = {

@@ -28,7 +28,7 @@ from gitcoord.features.tasks.events import TaskFailed, TaskFinished
 from gitcoord.features.typed import Capability
 
 HISTORY_MAX = 200  # recoveries kept; the ledger has the older ones
-LACKING_MAX = 1000  # capabilities, or agents, that one loss touches
+LACKING_MAX = 1000  # capabilities, or agents, that one loss affects
 LOSSES_MAX = 50  # remembered per agent
 
 
@@ -37,44 +37,44 @@ class _RecoveryEvent(Payload):
 
 
 class RecoveryStarted(_RecoveryEvent):
-    """By the leader: this agent is gone, and something is done about it. `re` is its registration."""
+    """The agent is gone, and the leader begins to recover it. `re` is its registration."""
 
     reason: Words = ""
 
 
 class RestartRequested(_RecoveryEvent):
-    """By the leader: the supervisor on that node shall start it again."""
+    """The leader asks the supervisor on that node to restart the agent."""
 
     node: Annotated[str, Field(max_length=64), NAMED]
 
 
 class AgentRestarted(_RecoveryEvent):
-    """By the supervisor, in the agent's name: its process is started."""
+    """The supervisor reports, in the agent's name, that it has started its process."""
 
     pid: Count = 0
 
 
 class WorkRedistributed(_RecoveryEvent):
-    """By the leader: its tasks were taken back, for others to do."""
+    """The leader has released the agent's tasks, for other agents."""
 
     tasks: Count = 0
 
 
 class FleetDegraded(_RecoveryEvent):
-    """By the leader: nobody does what it did. `to` has those that depend on it."""
+    """No other agent can do what the agent did. `to` has the agents that depend on it."""
 
     capabilities: list[Capability] = Field([], max_length=LACKING_MAX)
     dependants: list[Agent] = Field([], max_length=LACKING_MAX)
 
 
 class Escalated(_RecoveryEvent):
-    """By the leader: a person has to look after it."""
+    """A person must take care of the agent."""
 
     reason: Words = ""
 
 
 class RecoveryFailed(_RecoveryEvent):
-    """By the leader: all that is configured was tried."""
+    """Every configured strategy was tried without success."""
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {
@@ -115,7 +115,7 @@ CONCLUDED: Mapping[type[BaseModel], tuple[str, str]] = {
     RecoveryFailed: ("", "failed"),
 }
 AUTOMATIC = ("returned", "restarted", "backup", "redistributed")
-"""Outcomes after which nothing is missing, and nobody had to do anything."""
+"""Outcomes after which nothing is missing, and that needed no person."""
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ class Loss:
     """An agent that is gone, and the recovery that deals with it."""
 
     at: str
-    told: bool  # by its supervisor, whose node is thus alive
+    reported: bool  # by its supervisor, so its node is alive
     reason: str
     recovery: str = ""
 
@@ -172,9 +172,9 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     event = sequenced.event
     match sequenced.payload:
         case AgentLost(agent=agent):
-            _lose(state, agent, sequenced, told=False)
+            _lose(state, agent, sequenced, reported=False)
         case AgentExited():
-            _lose(state, event.actor, sequenced, told=True)
+            _lose(state, event.actor, sequenced, reported=True)
         case AgentReturned(agent=agent) | AgentDeparted(agent=agent):
             _return(state, agent, sequenced)
         case AgentUnregistered(agent=named):
@@ -192,10 +192,10 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     return circuits.fold(state.circuits, sequenced)
 
 
-def _lose(state: State, agent: str, sequenced: SequencedEvent, *, told: bool) -> None:
+def _lose(state: State, agent: str, sequenced: SequencedEvent, *, reported: bool) -> None:
     key, at = agent.casefold(), sequenced.event.timestamp
     if key not in state.lost and len(state.lost) < REGISTERED_MAX:
-        state.lost[key] = Loss(at, told, sequenced.event.content[:200] or f"{agent} is gone")
+        state.lost[key] = Loss(at, reported, sequenced.event.content[:200] or f"{agent} is gone")
         state.losses.setdefault(key, []).append(at)
         del state.losses[key][:-LOSSES_MAX]
         while len(state.losses) > REGISTERED_MAX:

@@ -55,9 +55,9 @@ def reserve(ctx: Context, args: ReservePaths) -> list[NewEvent]:
             raise Lost(describe(other))
         if other.until > ctx.fleet.time.now:
             raise Lost(
-                f"{describe(other)}: that time is up, but the ledger does not know it yet. It will when "
-                f"{other.agent} or another member writes; a leader (`gitcoord agent run`) or an admin can end "
-                f"it now: `gitcoord release {other.id[:8]}`"
+                f"{describe(other)}: that time is over, but the ledger does not show it yet. It will as soon as "
+                f"{other.agent} or another member writes. A leader (`gitcoord agent run`) or an admin can end "
+                f"the reservation now: `gitcoord release {other.id[:8]}`"
             )
     data = {"paths": args.paths, "for_s": args.for_s, "place": ctx.place, "why": args.why}
     return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(args.paths)}", data)]
@@ -70,7 +70,7 @@ def release(ctx: Context, args: ReleasePaths) -> list[NewEvent]:
     else:
         chosen = [one for one in held.values() if one.party == (ctx.actor, ctx.node, ctx.place)]
     if not chosen:
-        raise Refused("nothing is reserved from here: `gitcoord reservations` lists all reservations")
+        raise Refused("this work tree has no reservation: `gitcoord reservations` lists all reservations")
     return [NewEvent("paths_released", f"{ctx.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
 
 

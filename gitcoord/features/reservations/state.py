@@ -21,11 +21,11 @@ from gitcoord.features import paths
 from gitcoord.features.overlaps import Index, TooMuch, wild_characters
 from gitcoord.features.paths import Pattern
 
-HOLD_S = 2 * 3600.0  # unless asked for otherwise: a long morning, and no longer than a forgotten one hurts
+HOLD_S = 2 * 3600.0  # default: a long morning, but a forgotten reservation ends the same day
 HOLD_S_MAX = 7 * 86_400.0
 PATTERNS_MAX = 50  # per reservation
-GRACE_S = 60.0  # before the leader ends what ledger time does not: mostly that follows as soon as somebody writes
-HELD_MAX = 2000  # in a fleet at a time
+GRACE_S = 60.0  # before the leader ends what ledger time has not ended: usually the next event moves ledger time on
+HELD_MAX = 2000  # reservations of a fleet at a time
 PATTERNS_HELD_MAX = 5000  # by all agents together
 
 Place = Annotated[str, Field(max_length=200), NAMED]
@@ -34,7 +34,7 @@ PatternGiven = Annotated[str, Field(max_length=paths.PATTERN_CHARS_MAX)]
 
 
 class PathsReserved(Payload):
-    """The author, in the work tree `place` of its node, works on these paths for so long."""
+    """The author works on these paths for `for_s` seconds, in the work tree `place` of its node."""
 
     paths: list[Pattern] = Field(min_length=1, max_length=PATTERNS_MAX)
     for_s: float = Field(gt=0, le=HOLD_S_MAX)
@@ -43,7 +43,7 @@ class PathsReserved(Payload):
 
 
 class PathsReleased(Payload):
-    """The reservation that the event's `re` names is over: given back, or by the leader, when its time was up."""
+    """The reservation that the event's `re` names is over: released, or ended by the leader when its time was over."""
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {"paths_reserved": PathsReserved, "paths_released": PathsReleased}
@@ -85,7 +85,7 @@ class Holdings:
 
 @dataclass
 class State:
-    """Those in force by id, oldest first; `index` and `counts` follow from them."""
+    """The reservations in force by id, oldest first. `index` and `counts` follow from them."""
 
     held: dict[str, Reservation] = field(default_factory=dict)
 
@@ -112,13 +112,13 @@ class State:
         self.counts.setdefault(one.agent, Holdings()).add(one, 1)
 
     def full(self, new: Reservation) -> str | None:
-        """Return why `new` is one too many; None when it is not."""
+        """Return why `new` exceeds a limit; None if it does not."""
         if len(self.held) >= HELD_MAX or sum(one.patterns for one in self.counts.values()) >= PATTERNS_HELD_MAX:
             return f"{len(self.held)} reservations are in force already: release some"
         mine = self.counts.get(new.agent)
         if mine is None:
             return None
-        cure = "release some (`gitcoord reservations` shows them)"
+        cure = "release some (`gitcoord reservations` lists them)"
         if mine.reservations >= quotas.RESERVATIONS_HELD:
             return quotas.full(new.agent, "reservations in force", quotas.RESERVATIONS_HELD, cure)
         if mine.patterns + len(new.paths) > quotas.PATTERNS_HELD:
@@ -186,28 +186,28 @@ def _reserve(state: State, sequenced: SequencedEvent, reserved: PathsReserved) -
 def _release(state: State, event: Event) -> str | None:
     one = state.held.get(event.re or "")
     if one is None:
-        return "it is over already"
+        return "this reservation is over already"
     state.drop(one.id)
     return None
 
 
 def overlapping(state: State, party: tuple[str, str, str], wanted: Sequence[str]) -> Iterator[Reservation]:
-    """Return the reservations of somebody else that have a path in common with `wanted`, the oldest first.
+    """Return the reservations of other parties that have a path in common with `wanted`, the oldest first.
 
-    Raises TooMuch.
+    Raise TooMuch.
     """
     found = state.index.owners(wanted, lambda uid: state.held[uid].party != party)
     return (one for uid, one in state.held.items() if uid in found)
 
 
 def is_over(one: Reservation, ctx: Context) -> bool:
-    """Return whether its time is up, as far as this node can tell. What the ledger takes it for may lag behind."""
+    """Return whether its time is over, as far as this node can tell. The ledger's own state may lag behind."""
     span_s = times.between_s(one.since, one.until)
     return one.until <= ctx.fleet.time.now or ctx.age_s(one.since, one.position) >= span_s
 
 
 def in_force(ctx: Context) -> Iterator[Reservation]:
-    """Yield the reservations whose time is not up, the oldest first."""
+    """Yield the reservations whose time is not over, the oldest first."""
     held: Mapping[str, Reservation] = ctx.state("reservations").held
     return (one for one in held.values() if not is_over(one, ctx))
 
@@ -221,13 +221,13 @@ def describe(one: Reservation) -> str:
 
 
 def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    """Yield the end of what this leader has seen last for its span, where ledger time does not say so by itself."""
+    """Yield the end of each reservation whose span this leader has seen pass, if ledger time has not ended it."""
     for one in state.held.values():
         span_s = times.between_s(one.since, one.until)
         if one.until > ctx.fleet.time.now and ctx.age_s(one.since, one.position) > span_s + GRACE_S:
             yield Duty(
                 "paths_released",
-                f"the time of {one.agent}'s reservation of {', '.join(one.paths[:3])} is up",
+                f"the time of {one.agent}'s reservation of {', '.join(one.paths[:3])} is over",
                 f"reservation:{one.id}",
                 re=one.id,
             )

@@ -1,7 +1,7 @@
-"""Reviews: agents vote on pull requests, somebody who looked says what came of it, and a push makes both old news.
+"""Reviews: agents vote on pull requests, a reviewer posts the verdict on GitHub, and a later push makes both stale.
 
-A pull request is on a forge, which no fold can ask. So a vote is for the commit that its author names, and a later push
-takes its weight away. A vote that names none counts for nothing: nobody else's event says what its author has seen.
+The fold cannot ask GitHub. So a vote is for the commit that its author names, and does not count for a later one. A
+vote without a commit does not count: no other event says which commit its author has seen.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from gitcoord.features.reviews import commands, events
 from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequested, ReviewStale, VoteCast
 from gitcoord.features.reviews.state import Posted, Pull, State, Vote, key
 
-PULLS_MAX = 1000  # the ones that were quiet for longest are forgotten
-PULLS_OF_ONE_MAX = 200  # first named by one author
+PULLS_MAX = 1000  # those without an event for the longest time are forgotten
+PULLS_OF_ONE_MAX = 200  # that one author named first
 VOTES_MAX = 200  # on one
 
 EVENTS = events.EVENTS
@@ -59,7 +59,7 @@ def _vote(pull: Pull, event: Event, vote: VoteCast) -> str | None:
     if known is None and len(pull.votes) >= VOTES_MAX:
         return f"{VOTES_MAX} agents have voted on {pull.name} already"
     if known is not None and (known.verdict, known.why, known.commit) == (vote.verdict, vote.why, vote.commit):
-        return f"{known.agent} has said so already"
+        return f"{known.agent} has cast the same vote already"
     pull.votes[voter] = Vote(event.actor, vote.verdict, vote.why, vote.commit, event.timestamp)
     return None
 
@@ -73,15 +73,15 @@ def _post(pull: Pull, event: Event, posted: ReviewPosted) -> str | None:
         posted.url,
         posted.findings,
     ):
-        return f"{known.by} has said so already"
+        return f"{known.by} has posted the same review already"
     pull.review = Posted(posted.verdict, posted.commit, posted.url, event.actor, event.timestamp, posted.findings)
     return None
 
 
 def _outdate(pull: Pull, stale: ReviewStale) -> str | None:
     if pull.review is None or pull.review.commit != stale.commit:
-        return "no review of that commit is the newest one"
+        return "the newest review is not of that commit"
     if pull.review.stale == stale.head:
-        return "that is known already"
+        return "this is known already"
     pull.review.stale = stale.head
     return None

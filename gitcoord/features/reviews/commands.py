@@ -1,4 +1,4 @@
-"""Votes, wishes for reviews, what is to be seen of both, and what is to be written after a review was posted."""
+"""Commands about reviews: vote, request a review, list them; and the events to write after a review was posted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OnPull(Arguments):
 class CastVote(OnPull):
     verdict: Voice = Field(description="Your vote")
     commit: Commit = Field(
-        "", description="The commit that you looked at (default: the newest reviewed, or the newest on GitHub)"
+        "", description="The commit that you examined (default: the newest reviewed, or the newest on GitHub)"
     )
     why: Words = Field("", description="The reason, shown in public")
 
@@ -92,7 +92,8 @@ def list_(ctx: Context, args: ListReviews) -> list[dict[str, Any]]:
 def show(ctx: Context, args: OnPull) -> dict[str, Any]:
     pull = find(ctx, args.repo, args.pr)
     if pull is None:
-        raise Refused(f"nobody has said anything of {args.repo}#{args.pr}: `gitcoord review list` shows the others")
+        name = f"{args.repo}#{args.pr}"
+        raise Refused(f"nothing is recorded of pull request {name}: `gitcoord review list` lists the known ones")
     return to_row(ctx, pull) | {"ballots": [asdict(vote) for vote in pull.votes.values()]}
 
 
@@ -118,15 +119,15 @@ def to_row(ctx: Context, pull: Pull) -> dict[str, Any]:
 
 
 def _answer(ctx: Context, uid: str) -> dict[str, Any]:
-    """Return a `warning` if the vote counts for nothing."""
+    """Return a `warning` if the vote does not count."""
     state: State = ctx.state("reviews")
     votes = [vote for pull in state.pulls.values() for vote in pull.votes.values() if same_agent(vote.agent, ctx.actor)]
     newest = max(votes, key=lambda vote: vote.at, default=None)
     if newest is None or newest.commit:
         return {}
     return {
-        "warning": "it names no commit, and the remote shows none: it counts for nothing until it is cast again "
-        "with --commit"
+        "warning": "the vote names no commit, and the remote shows none, so it does not count: "
+        "cast it again with --commit"
     }
 
 

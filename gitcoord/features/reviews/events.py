@@ -33,13 +33,13 @@ class VoteCast(OfPull):
 
 
 class ReviewRequested(OfPull):
-    """The author wants it to be reviewed (again); whom the event is addressed to is asked for a vote."""
+    """The author requests a review, or another one; the recipients of the event are asked to vote."""
 
     why: Words = ""
 
 
 class ReviewPosted(OfPull):
-    """The author looked at `commit`, and has said what came of it on the forge."""
+    """The author examined `commit`, and posted the verdict on GitHub."""
 
     verdict: Verdict
     url: Url = ""
@@ -47,7 +47,7 @@ class ReviewPosted(OfPull):
 
 
 class ReviewStale(OfPull):
-    """While the author looked at `commit`, somebody pushed `head`."""
+    """While the author examined `commit`, somebody pushed `head`."""
 
     head: Commit
 

@@ -14,7 +14,7 @@ Outcome = Literal["none", "waiting", "approved", "rejected"]
 
 @dataclass(slots=True)
 class Vote:
-    """An agent's vote, on the commit that it named. A vote without a commit counts for nothing."""
+    """An agent's vote, on the commit that it named. A vote without a commit does not count."""
 
     agent: str
     verdict: str
@@ -71,7 +71,7 @@ def find(ctx: Context, repo: str, pr: int) -> Pull | None:
 
 @dataclass(frozen=True, slots=True)
 class VoteCount:
-    """Votes on one commit, by their weight. `outcome`: whoever has more, once all together are the quorum."""
+    """Votes on one commit, by their weight. `outcome`: the side with more weight, as soon as both reach the quorum."""
 
     votes: tuple[Vote, ...]
     stale: tuple[Vote, ...]  # on another commit, or on none
@@ -93,8 +93,8 @@ def count_votes(
 ) -> VoteCount:
     """Count the votes on `commit`. The agents in `author` (casefolded) are the pull request's own author.
 
-    `namesake` may be its author, as its name is the account's, and nobody has said so: it does not approve, but it may
-    well reject. Otherwise whoever takes a member's name for its account would silence that one.
+    `namesake` has the name of the author's account, and may be the author: it may reject, but its approval does not
+    count. If it could not vote at all, a stranger could silence a member by taking its name for an account.
     """
     weights = {agent.casefold(): weight for agent, weight in settings.review_weights.items()}
     cast = [

@@ -1,7 +1,7 @@
 """Tasks: opened once, done by one agent at a time, finished once or given back.
 
-Each go of an agent at a task is an attempt, by number. What is said of an older attempt is recorded and changes
-nothing: so a task is done once in effect, whoever was thought dead and came back.
+Each try of an agent at a task is a numbered attempt. A report on an older attempt is recorded without effect, so a
+task is done once in effect, even if an agent that was thought dead comes back.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def _creator(state: State, asked: Asked, persons: Persons) -> Whose | None:
     if task is None:
         return None
     if task.workflow is not None:
-        return Whose("whoever stops its workflow", lambda agent: False)
+        return Whose("the starter of its workflow", lambda agent: False)
     return owned(task.created_by, "whose task it is")
 
 
@@ -92,18 +92,18 @@ def _create(state: State, sequenced: SequencedEvent, new: events.TaskCreated) ->
     if len(state.tasks) - len(state.over) >= OPEN_MAX:
         return f"{OPEN_MAX} tasks are open already: finish or cancel some"
     if state.open_bytes + len(event.line) > OPEN_BYTES_MAX:
-        return f"the open tasks hold {OPEN_BYTES_MAX >> 20} MiB already: keep long texts in files, and name these"
+        return f"the open tasks hold {OPEN_BYTES_MAX >> 20} MiB already: keep long texts in files, and name the files"
     reason = state.full(event.actor, len(event.line)) if event.term is None else None
     if reason is not None:
         return reason
-    # What a task waits for stands before it in the ledger: so no circle of them can come about.
+    # A task waits only for tasks before it in the ledger, so there can be no cycle.
     unknown = next((uid for uid in new.after if uid not in state.tasks), None)
     if unknown is not None:
-        return f"it would wait for {unknown[:8]}, and no such task came before it"
+        return f"it would wait for {unknown[:8]}, and the ledger has no such task before it"
     waits = [uid for uid in dict.fromkeys(new.after) if state.tasks[uid].status != DONE]
     crowded = next((uid for uid in waits if len(state.dependants.get(uid, ())) >= DEPENDANTS_MAX), None)
     if crowded is not None:
-        return f"{DEPENDANTS_MAX} tasks wait for {crowded[:8]} already: let a task in between wait for it"
+        return f"{DEPENDANTS_MAX} tasks wait for {crowded[:8]} already: put a task in between that waits for it"
     task = Task(
         event.uid,
         new.title,
@@ -282,12 +282,12 @@ def _of_attempt(state: State, event: Event, number: int) -> tuple[Task | None, s
     attempt = task.attempts[number - 1]
     if number < task.attempt or task.status not in HELD:
         attempt.late = f"{event.type.removeprefix('task_')} at {event.timestamp}"
-        return None, f"attempt {number} was {attempt.outcome} before: {describe(task)}"
+        return None, f"attempt {number} is over ({attempt.outcome}): {describe(task)}"
     return task, None
 
 
 def _not_so(task: Task | None) -> str:
-    return "no such task is known: it never was, or it was over long ago" if task is None else describe(task)
+    return "no such task is known: it never existed, or it was closed long ago" if task is None else describe(task)
 
 
 CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, SequencedEvent, Any], str | None]] = {

@@ -21,7 +21,7 @@ from gitcoord.features.typed import AgentGiven, AnyCase, Capabilities, JsonObjec
 
 ID = Field(max_length=GIVEN_CHARS_MAX, description="Task id, its beginning, or its event's position")
 ATTEMPT = Field(None, ge=1, le=events.ATTEMPTS_MAX, description="Attempt number (default: your latest)")
-IN_A_FILE = "write what is longer to a file, commit it, and name that"
+IN_A_FILE = "write longer text to a file, commit it, and name the file"
 
 
 class CreateTask(Arguments):
@@ -108,17 +108,15 @@ def _moment(ctx: Context, text: str | None) -> str | None:
 
 def _bounded(what: str, text: str, characters_max: int) -> None:
     if len(text) > characters_max:
-        raise Refused(f"the {what} has {len(text)} characters, and {characters_max} go into an event: {IN_A_FILE}")
+        raise Refused(f"the {what} has {len(text)} characters, and {characters_max} fit into an event: {IN_A_FILE}")
 
 
 def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
     task = named(ctx, args.task)
     if task.status in HELD and same_agent(task.last.agent, ctx.actor):
         if task.status != ASSIGNED:
-            return []  # it has it
-        return [
-            NewEvent("task_accepted", f"{ctx.actor} takes on {task.title!r}", {"attempt": task.attempt}, re=task.id)
-        ]
+            return []  # the actor has the task
+        return [NewEvent("task_accepted", f"{ctx.actor} accepts {task.title!r}", {"attempt": task.attempt}, re=task.id)]
     if task.status in HELD or task.status == DONE:
         raise Lost(in_a_line(task))
     if task.status != READY:
@@ -128,7 +126,7 @@ def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
     if task.needs and (me is None or dispatch.lacks(me, task)):
         raise Refused(
             f"{task.id[:8]} needs {', '.join(task.needs)}: "
-            f"`gitcoord agent register --capabilities {','.join(task.needs)}` registers what it can do"
+            f"`gitcoord agent register --capabilities {','.join(task.needs)}` registers the capabilities"
         )
     return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
 
@@ -162,7 +160,7 @@ def fail(ctx: Context, args: FailTask) -> list[NewEvent]:
 
 
 def release(ctx: Context, args: FailTask) -> list[NewEvent]:
-    return _give_up(ctx, args, "task_released", "gives {} back")
+    return _give_up(ctx, args, "task_released", "releases {}")
 
 
 def _give_up(ctx: Context, args: FailTask, type_: str, words: str) -> list[NewEvent]:
@@ -188,7 +186,7 @@ def _own(ctx: Context, text: str, attempt: int | None) -> tuple[Task, int]:
     task = named(ctx, text)
     mine = [number for number, one in enumerate(task.attempts, 1) if same_agent(one.agent, ctx.actor)]
     if not mine:
-        cure = f"`gitcoord task claim {task.id[:8]}` comes first" if task.status == READY else in_a_line(task)
+        cure = f"run `gitcoord task claim {task.id[:8]}` first" if task.status == READY else in_a_line(task)
         raise Refused(f"{ctx.actor} does not have {task.id[:8]}: {cure}")
     if attempt is not None and attempt not in mine:
         raise Refused(f"attempt {attempt} at {task.id[:8]} is not {ctx.actor}'s: {in_a_line(task)}")

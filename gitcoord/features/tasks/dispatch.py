@@ -1,4 +1,4 @@
-"""Dispatch: who gets which ready task, and why. Capability first, then priority, age, workload and measured speed."""
+"""Dispatch: which agent gets which ready task, by capability, then by priority, age, workload and measured speed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gitcoord.features.tasks.state import State, Task
 
 LEVELS = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
 RISES_EVERY_S = 600.0  # a task that waits so long goes up one level: LOW is as urgent as CRITICAL after half an hour
-RESTS_S = 5.0  # an agent is not given again at once what it could not do; doubled with each attempt
+RESTS_S = 5.0  # pause before an agent gets a task again that it failed at; doubled with each attempt
 RESTS_S_MAX = 600.0
-ASSIGNED_AT_ONCE = 50  # with one look: as many as a tick appends
+ASSIGNED_AT_ONCE = 50  # at a time: as many as a tick appends
 
 
 Age = Callable[[str, int], float]
@@ -23,14 +23,14 @@ Age = Callable[[str, int], float]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """An agent, as dispatch sees it. `away` says why it gets nothing at all; "" when it may."""
+    """An agent, as dispatch sees it. `away`: why it gets no task at all; "" if it may get one."""
 
     id: str
     capabilities: frozenset[str]
     slots: int
     held: int
     workload: float = 0.0
-    busy: bool = False  # it says so: the others first
+    busy: bool = False  # it reports so: other agents come first
     stands_in: frozenset[str] = frozenset()  # for agents (casefolded) that are gone
     away: str = ""
 
@@ -113,11 +113,11 @@ def _by_capability(workers: Iterable[Worker]) -> dict[str, dict[str, Worker]]:
 
 
 def _candidates(task: Task, able: Mapping[str, Mapping[str, Worker]], known: dict[str, Worker]) -> Iterable[Worker]:
-    """Return the agents that have all that a task needs; only the wished agent, if it is available."""
+    """Return the agents that have all that a task needs; only the preferred agent, if it is available."""
     rarest = min((able.get(need, {}) for need in task.needs), key=len, default=able[""])
-    wished = known.get(task.wished.casefold()) if task.wished is not None else None
-    if wished is not None and not wished.away and not lacks(wished, task):
-        return [wished] if wished.id in rarest else []
+    preferred = known.get(task.preferred.casefold()) if task.preferred is not None else None
+    if preferred is not None and not preferred.away and not lacks(preferred, task):
+        return [preferred] if preferred.id in rarest else []
     return [one for one in rarest.values() if not lacks(one, task)]
 
 
@@ -140,10 +140,10 @@ def lacks(worker: Worker, task: Task) -> str:
 
 def reserved(task: Task, worker: Worker, known: dict[str, Worker]) -> str:
     """Return why the task waits for the agent that it is meant for; "" if it does not (that agent is away)."""
-    if task.wished is None or task.wished.casefold() == worker.id.casefold():
+    if task.preferred is None or task.preferred.casefold() == worker.id.casefold():
         return ""
-    wished = known.get(task.wished.casefold())
-    return f"it is meant for {wished.id}" if wished and not wished.away and not lacks(wished, task) else ""
+    preferred = known.get(task.preferred.casefold())
+    return f"it is meant for {preferred.id}" if preferred and not preferred.away and not lacks(preferred, task) else ""
 
 
 def rests(task: Task, worker: Worker, age_s: Age) -> str:
@@ -154,7 +154,7 @@ def rests(task: Task, worker: Worker, age_s: Age) -> str:
     rest_s = min(RESTS_S * 2 ** min(task.attempt - 1, 20), RESTS_S_MAX)
     if age_s(before[-1].until, before[-1].position) >= rest_s:
         return ""
-    return f"its last attempt was {before[-1].outcome}: again after {times.in_words(rest_s)}"
+    return f"its last attempt was {before[-1].outcome}: it may try again after {times.in_words(rest_s)}"
 
 
 _Preference = tuple[bool, bool, bool, float, float, float, str]
@@ -163,11 +163,11 @@ _Preference = tuple[bool, bool, bool, float, float, float, str]
 def _preference(state: State, task: Task, worker: Worker, held: int) -> _Preference:
     """Return the sort key of a worker for a task: the smallest is the best."""
     tried = any(one.agent.casefold() == worker.id.casefold() for one in task.attempts)
-    wished = task.wished is not None and task.wished.casefold() == worker.id.casefold()
+    preferred = task.preferred is not None and task.preferred.casefold() == worker.id.casefold()
     heir = bool(task.attempts) and task.last.agent.casefold() in worker.stands_in
     speed_s = mean_s(state, worker.id, task)
     return (
-        not (wished or heir),
+        not (preferred or heir),
         tried,
         worker.busy,
         held / worker.slots,
@@ -186,11 +186,11 @@ def mean_s(state: State, agent: str, task: Task) -> float | None:
 
 def _why(state: State, task: Task, worker: Worker, candidates: int, held: int) -> str:
     reasons = [f"has {', '.join(task.needs)}"] if task.needs else []
-    if task.wished is not None and task.wished.casefold() == worker.id.casefold():
-        reasons.append("was wished for")
+    if task.preferred is not None and task.preferred.casefold() == worker.id.casefold():
+        reasons.append("is the preferred agent")
     reasons.append(f"{held} of {worker.slots} slots taken")
     speed_s = mean_s(state, worker.id, task)
     if speed_s is not None:
-        reasons.append(f"takes {speed_s:.1f} s on the average")
+        reasons.append(f"takes {speed_s:.1f} s on average")
     reasons.append("the only one free" if candidates == 1 else f"best of {candidates}")
     return ", ".join(reasons)[:500]

@@ -1,4 +1,4 @@
-"""The leader's care of tasks: gives out what nobody claimed, takes back what nobody takes on, tells what is late."""
+"""The leader's part in tasks: it assigns ready tasks, releases those that no agent works on, and reports late ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gitcoord.features import autonomy
 from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, State, Task
 
-ACCEPT_S = 120.0  # two polls of the slowest profile: who has not taken it on by then does not look
-GRACE_S = 60.0  # beyond a task's time limit, which its agent keeps itself
+ACCEPT_S = 120.0  # two polls of the slowest profile: an agent that has not accepted by then does not poll
+GRACE_S = 60.0  # beyond a task's time limit, which its agent enforces itself
 
 
 def duties(state: State, ctx: Context) -> Iterator[Duty]:
@@ -53,7 +53,7 @@ def occasion(task: Task) -> str:
 
 
 def _rejected(state: State, ctx: Context) -> set[str]:
-    """Return ready tasks whose assignment was rejected: they keep no slot from other tasks."""
+    """Return ready tasks whose assignment was rejected: they must not block a slot."""
     known = ctx.state("autonomy")
     rejected = {one.occasion for one in known.proposals.values() if one.status == "rejected"}
     return {uid for uid in state.ready if occasion(state.tasks[uid]) in rejected} if rejected else set()
@@ -66,18 +66,18 @@ def _taken_back(task: Task, ctx: Context) -> Iterator[Duty]:
     if member is not None and member.left:
         yield release(task, f"{last.agent} has left the fleet")
     elif task.status == ASSIGNED and ctx.age_s(last.since, last.position) > ACCEPT_S:
-        reason = f"{last.agent} did not take it on within {times.in_words(ACCEPT_S)}"
-        yield release(task, reason, occasion="unaccepted", only=ASSIGNED)  # it may be taking it on right now
+        reason = f"{last.agent} did not accept it within {times.in_words(ACCEPT_S)}"
+        yield release(task, reason, occasion="unaccepted", only=ASSIGNED)  # it may be accepting the task right now
     elif (
         task.timeout_s is not None
         and task.status not in (ASSIGNED, INPUT_REQUIRED)
         and (ctx.age_s(last.started or last.since, last.position) > task.timeout_s + GRACE_S)
     ):
-        yield release(task, f"{last.agent} had more than {times.in_words(task.timeout_s)}")
+        yield release(task, f"{last.agent} had it for more than {times.in_words(task.timeout_s)}")
 
 
 def release(task: Task, reason: str, *, occasion: str = "release", only: str | None = None) -> Duty:
-    """Take a task back from its agent, such as one that is gone; `only` if it still stands so. For the leader."""
+    """Return the release of a task by the leader. `only`: no effect unless the task still has this status."""
     return Duty(
         "task_released",
         f"{task.title!r} is taken back: {reason}",

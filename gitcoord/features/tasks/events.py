@@ -13,9 +13,9 @@ from gitcoord.features.typed import Capabilities, Priority
 
 BODY_MAX = 16_000  # characters: four in UTF-8 still fit into an event
 RESULT_MAX = 16_000
-AFTER_MAX = 200  # tasks that one waits for; a wider join takes a task in between
+AFTER_MAX = 200  # tasks that one task waits for; a wider join needs a task in between
 ARTIFACTS_MAX = 50
-ATTEMPTS_MAX = 100  # of all kinds: a task that changed hands so often goes to a person
+ATTEMPTS_MAX = 100  # of all kinds: a task that changed hands so often fails, and needs a person
 TIMEOUT_S_MAX = 30 * 86_400.0
 
 StepKey = Annotated[str, Field(max_length=60, pattern=r"^(undo:)?[a-z][a-z0-9_]{0,40}(#[0-9]{1,3})?$")]
@@ -35,7 +35,7 @@ class WorkflowPlace(Payload):
 
 
 class TaskCreated(Payload):
-    """Work for whoever has all that it `needs`, once the tasks that it comes `after` are done."""
+    """A task for an agent that has all capabilities in `needs`, as soon as the tasks in `after` are done."""
 
     title: Title
     body: Body = ""
@@ -51,7 +51,7 @@ class TaskCreated(Payload):
 
 
 class TaskAssigned(Payload):
-    """The leader gives it to an agent, as its attempt of that number."""
+    """The leader assigns the task to an agent, as the attempt of that number."""
 
     agent: Agent
     attempt: Attempt
@@ -59,23 +59,23 @@ class TaskAssigned(Payload):
 
 
 class TaskClaimed(Payload):
-    """The author takes it, as its next attempt, or takes on what it was assigned."""
+    """The author claims the task as its next attempt, or accepts the task that it was assigned."""
 
 
 class TaskAccepted(Payload):
-    """The author takes on what it was assigned."""
+    """The author accepts the task that it was assigned."""
 
     attempt: Attempt
 
 
 class TaskStarted(Payload):
-    """The author works on it from now on, or again."""
+    """The author starts to work on the task, or goes on."""
 
     attempt: Attempt
 
 
 class TaskProgressed(Payload):
-    """How much of it is done, from 0 to 1."""
+    """The author reports the share of the task that is done, from 0 to 1."""
 
     attempt: Attempt
     share: float | None = Field(None, ge=0, le=1)
@@ -83,7 +83,7 @@ class TaskProgressed(Payload):
 
 
 class TaskInputRequested(Payload):
-    """The author cannot go on without an answer. It is a question like any other."""
+    """The author cannot go on without an answer. It counts as a question in the conversation."""
 
     CONVERSATION: ClassVar[bool] = True
 
@@ -92,7 +92,7 @@ class TaskInputRequested(Payload):
 
 
 class TaskFinished(Payload):
-    """It is done. Artifacts are refs or paths."""
+    """The task is done. Artifacts are refs or paths."""
 
     attempt: Attempt
     result: Result = ""
@@ -100,14 +100,14 @@ class TaskFinished(Payload):
 
 
 class TaskFailed(Payload):
-    """This attempt came to nothing."""
+    """The attempt failed."""
 
     attempt: Attempt
     reason: Reason = ""
 
 
 class TaskReleased(Payload):
-    """The attempt is given back by its agent, or taken back by the leader. `only`: if the task still stands so."""
+    """The agent or the leader releases the task. `only`: no effect unless the task still has this status."""
 
     attempt: Attempt
     reason: Reason = ""
@@ -115,13 +115,13 @@ class TaskReleased(Payload):
 
 
 class TaskCancelled(Payload):
-    """Nobody needs to do it any more."""
+    """The task is not needed any more."""
 
     reason: Reason = ""
 
 
 class TaskOverdue(Payload):
-    """The leader saw its deadline pass."""
+    """The deadline of the task has passed."""
 
 
 EVENTS: Mapping[str, type[BaseModel]] = {

@@ -21,7 +21,7 @@ Status = Literal["created", "ready", "assigned", "accepted", "running", "input-r
 
 class ListTasks(Arguments):
     status: Status | None = Field(None, description="Only tasks with this status")
-    agent: AgentGiven | None = Field(None, description="Only what this agent has or did")
+    agent: AgentGiven | None = Field(None, description="Only tasks that this agent has or did")
     needs: CapabilityGiven | None = Field(None, description="Only tasks that need this capability")
     all: bool = Field(False, description="Include closed tasks")
 
@@ -104,9 +104,9 @@ def _decided(ctx: Context, task: Task) -> str:
     if args.status == "pending":
         return f"it waits for approval: `gitcoord autonomy approve {args.id[:8]}` ({args.content})"
     if args.status == "approved":
-        return f"{args.judge} approved it, and it waits until {args.data.get('agent')} is free"
+        return f"{args.judge} approved it, and the task waits until {args.data.get('agent')} is free"
     why = f" ({args.why})" if args.why else ""
-    return f"{args.judge} rejected it{why}: it can be claimed, or opened again"
+    return f"{args.judge} rejected it{why}: it can be claimed, or created again"
 
 
 def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
@@ -116,13 +116,13 @@ def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, 
     if not able:
         for need in task.needs:
             if not any(need in one.capabilities for one in crowd):
-                return f"nobody has {need}"
-        return f"nobody has all of {', '.join(task.needs)}"
+                return f"no agent has the capability {need}"
+        return f"no agent has all of {', '.join(task.needs)}"
     if all(reasons[one.id] for one in able):
         who = "; ".join(f"{one.id}: {reasons[one.id]}" for one in able)
         return f"none of the able agents is free ({who})"
     free = next(one for one in able if not reasons[one.id])
-    return f"{free.id} can have it: the leader gives it out with its next round, the most urgent first"
+    return f"{free.id} can have it: the leader assigns it in its next round, the most urgent first"
 
 
 def row(task: Task) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def to_row(ctx: Context, task: Task) -> dict[str, Any]:
         "data": task.data,
         "created": task.created,
         "created_by": task.created_by,
-        "wished": task.wished,
+        "preferred": task.preferred,
         "after": task.after,
         "waits_for": task.waits,
         "attempts_max": task.attempts_max,

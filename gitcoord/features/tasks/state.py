@@ -13,11 +13,11 @@ from gitcoord.features.typed import PRIORITIES
 CREATED, READY, ASSIGNED, ACCEPTED, RUNNING = "created", "ready", "assigned", "accepted", "running"
 INPUT_REQUIRED, DONE, FAILED, CANCELLED = "input-required", "done", "failed", "cancelled"
 
-HELD = (ASSIGNED, ACCEPTED, RUNNING, INPUT_REQUIRED)  # in somebody's hands
+HELD = (ASSIGNED, ACCEPTED, RUNNING, INPUT_REQUIRED)  # an agent has it
 OVER = (DONE, FAILED, CANCELLED)
 STATUSES = (CREATED, READY, *HELD, *OVER)
 
-OPEN_MAX = 20_000  # tasks that are not over: an hour's work for a hundred agents at a third of a minute each
+OPEN_MAX = 20_000  # open tasks: an hour's work for a hundred agents that need 18 s for each
 OPEN_BYTES_MAX = 16 * 1024 * 1024  # of events of open tasks: every command reads the state
 OVER_MAX = 1000  # closed tasks that are still known; the ledger has the others
 OVER_BYTES_MAX = 4 * 1024 * 1024
@@ -30,7 +30,7 @@ SPEED_WEIGHT = 20  # attempts in a mean: what an agent did long ago counts less 
 
 @dataclass(slots=True)
 class Attempt:
-    """One agent's go at a task. Times are those of the events; `outcome` is empty while it lasts."""
+    """One agent's try at a task. Times are those of the events; `outcome` is empty while it lasts."""
 
     agent: str
     since: str
@@ -45,7 +45,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Task:
-    """As the ledger has it. `size` is the length of the events whose text it holds."""
+    """A task, as the ledger has it. `size`: the length of the events whose text it holds."""
 
     id: str
     title: str
@@ -59,18 +59,18 @@ class Task:
     after: list[str] = field(default_factory=list)
     attempts_max: int = 3
     timeout_s: float | None = None
-    wished: str | None = None  # the agent that it is meant for
+    preferred: str | None = None  # the preferred agent
     workflow: dict[str, str] | None = None
     data: dict[str, Any] = field(default_factory=dict)
-    waits: list[str] = field(default_factory=list)  # those of `after` that are not done
-    ready: str = ""  # when it first could be done
+    waits: list[str] = field(default_factory=list)  # tasks in `after` that are not done
+    ready: str = ""  # when it first became ready
     ready_position: int = 0
     attempts: list[Attempt] = field(default_factory=list)
     failures: int = 0  # attempts that count against `attempts_max`
     overdue: bool = False
     share: float = 0.0
     text: str = ""  # the newest progress, or what input is asked for
-    over: str = ""  # when it was
+    over: str = ""  # when it was closed
     reason: str = ""  # why it failed or was cancelled
     result: str = ""
     artifacts: list[str] = field(default_factory=list)
@@ -93,17 +93,17 @@ class Task:
 
 @dataclass(slots=True)
 class State:
-    """All tasks by id, oldest first, and what follows from them."""
+    """All tasks by id, oldest first, and indices of them."""
 
     tasks: dict[str, Task] = field(default_factory=dict)
-    over: dict[str, None] = field(default_factory=dict)  # those that are, in the order in which they became so
+    over: dict[str, None] = field(default_factory=dict)  # closed tasks, in the order in which they were closed
     speeds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     """By agent (casefolded) and capability ("" for tasks that need none): how many, and their mean seconds."""
 
     ready: dict[str, None] = field(default_factory=dict)
     held: dict[str, dict[str, None]] = field(default_factory=dict)  # by agent (casefolded)
-    dated: dict[str, None] = field(default_factory=dict)  # open ones whose deadline has not been seen to pass
-    dependants: dict[str, dict[str, None]] = field(default_factory=dict)  # open ones that wait for another
+    dated: dict[str, None] = field(default_factory=dict)  # open tasks whose deadline has not passed
+    dependants: dict[str, dict[str, None]] = field(default_factory=dict)  # open tasks that wait for this one
     by_author: dict[str, list[int]] = field(default_factory=dict)
     """By author: how many of its tasks are open, and their bytes; without those that workflows make."""
 
@@ -111,7 +111,7 @@ class State:
     over_bytes: int = 0
 
     def put(self, task: Task) -> None:
-        """Take in a task, new or as it was written down."""
+        """Add a task: a new one, or one from a checkpoint."""
         self.tasks[task.id] = task
         if task.status in OVER:
             self.over[task.id] = None
@@ -137,7 +137,7 @@ class State:
                 del self.by_author[task.created_by]
 
     def full(self, author: str, bytes_more: int) -> str | None:
-        """Return why an author may not open one task more; None when it may."""
+        """Return why an author may not open another task; None if it may."""
         tasks, held = self.by_author.get(author, (0, 0))
         if tasks >= quotas.TASKS_OPEN:
             return quotas.full(author, "tasks open", quotas.TASKS_OPEN, "finish or cancel some")
@@ -292,7 +292,7 @@ _TASK_KINDS: Mapping[str, tuple[type, ...]] = {
     **{name: (type(getattr(_BLANK, name)),) for name in _TASK_FIELDS},
     "deadline": (str,),
     "timeout_s": (float, int),
-    "wished": (str,),
+    "preferred": (str,),
     "workflow": (dict,),
     "share": (float, int),
 }

@@ -49,7 +49,7 @@ class AutomateWorkflow(Arguments):
 
 
 class ListRuns(Arguments):
-    all: bool = Field(False, description="Those that are over too")
+    all: bool = Field(False, description="Include closed runs")
 
 
 class WorkflowStatus(Arguments):
@@ -86,16 +86,16 @@ def _plain(definition: WorkflowDefinition) -> dict[str, Any]:
 def stop(ctx: Context, args: StopWorkflow) -> list[NewEvent]:
     run = _named(ctx, args.run)
     if run.status != RUNNING:
-        raise Refused(f"{run.definition.name} is {run.status}")
+        raise Refused(f"{run.definition.name} is {run.status}: only a running workflow can be stopped")
     return [NewEvent("workflow_stopped", f"{ctx.actor} stops {run.definition.name}", {"reason": args.why}, re=run.id)]
 
 
 def auto(ctx: Context, args: AutomateWorkflow) -> list[NewEvent]:
     if args.name not in ctx.state("workflows").defined:
-        raise Refused(f"no workflow {args.name!r} is defined: `gitcoord workflow define FILE` does that")
+        raise Refused(f"no workflow {args.name!r} is defined: run `gitcoord workflow define FILE` first")
     if args.on is not None and not EVENT_TYPE.match(args.on):
-        raise Refused(f"{args.on!r} is no type of event")
-    words = f"{args.name} starts after each {args.on}" if args.on else f"{args.name} starts by itself no more"
+        raise Refused(f"{args.on!r} is not an event type: use a-z, 0-9 and _")
+    words = f"{args.name} starts after each {args.on}" if args.on else f"{args.name} no longer starts by itself"
     return [NewEvent("workflow_automated", words, {"name": args.name, "on": args.on})]
 
 

@@ -18,13 +18,13 @@ RequestId = Annotated[str, Field(max_length=58, pattern=r"^[0-9a-z]{16}(\.[a-z0-
 
 
 class WorkflowDefined(Payload):
-    """From now on it can be started by its name."""
+    """The author defines a workflow: from now on it can be started by its name."""
 
     definition: WorkflowDefinition
 
 
 class WorkflowStarted(Payload):
-    """A run of it begins; its id is the event's. By the leader: it was requested, by the event that `request` names."""
+    """A run of a workflow begins; its id is the event's. `request`: the event that asked the leader to start it."""
 
     definition: WorkflowDefinition | None = None
     request: RequestId | None = None
@@ -32,18 +32,18 @@ class WorkflowStarted(Payload):
     @model_validator(mode="after")
     def _is_one(self) -> WorkflowStarted:
         if (self.definition is None) == (self.request is None):
-            raise ValueError("a run is of a definition, or of what a request names")
+            raise ValueError("a run has a definition, or a request that names a defined workflow")
         return self
 
 
 class WorkflowStopped(Payload):
-    """The run that the event's `re` names shall end: its open tasks are cancelled, what is done is taken back."""
+    """The run that the event's `re` names is to stop: open tasks are cancelled, finished steps are compensated."""
 
     reason: Words = ""
 
 
 class WorkflowAutomated(Payload):
-    """It starts by itself after each event of this type; null: no more."""
+    """The workflow starts after each event of this type; null: it no longer starts by itself."""
 
     name: Name
     on: EventType | None = None
@@ -52,12 +52,12 @@ class WorkflowAutomated(Payload):
     @classmethod
     def _is_no_echo(cls, on: str | None) -> str | None:
         if on is not None and (on in EVENTS or on.startswith("task_")):
-            raise ValueError("a workflow cannot be started by what workflows write")
+            raise ValueError("a workflow cannot be started by events that workflows write")
         return on
 
 
 class WorkflowStepEnded(Payload):
-    """By the leader: how a task of the run ended, kept for as long as the run."""
+    """A task of the run ended. The run keeps its status and result."""
 
     key: StepKey
     status: Literal["done", "failed", "cancelled"]
@@ -66,14 +66,14 @@ class WorkflowStepEnded(Payload):
 
 
 class WorkflowStepSkipped(Payload):
-    """By the leader."""
+    """A step of the run is skipped, for this reason."""
 
     step: StepName
     reason: Reason = ""
 
 
 class WorkflowFinished(Payload):
-    """By the leader: done, failed or stopped."""
+    """The run is over: done, failed or stopped."""
 
     status: Literal["done", "failed", "stopped"]
     reason: Words = ""

@@ -1,4 +1,4 @@
-"""A workflow's file: steps in YAML or TOML, checked as a whole before it starts; faults are told by their line."""
+"""A workflow's file: steps in YAML or TOML, checked as a whole before the start; an error names its line."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ CONDITION_CHARS_MAX = 1000
 ITEMS_MAX = 100  # per fan-out
 TASKS_MAX = 1000  # per run: the leader looks at all of them at every tick
 PLACES = re.compile(r"\{(?:item|([a-z][a-z0-9_]*)\.result)\}")  # {item} has no name
-PLACES_MAX = 20  # in one text: what is filled in may be long
+PLACES_MAX = 20  # in one text: the results that are filled in may be long
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
-StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]  # stands in conditions
+StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]  # conditions use it as a name
 Item = Annotated[str, Field(max_length=200), NAMED]
 Lines = Mapping[tuple[str | int, ...], int]
 
@@ -50,7 +50,7 @@ class StepTask(Payload):
 
 
 class WorkflowStep(StepTask):
-    """`when`: a condition over the steps before, in place of "all of them are done". `undo`: what takes it back."""
+    """A step. `when`: a condition, in place of "all steps before are done". `undo`: the task that compensates it."""
 
     after: StepNames = []
     when: Annotated[str, Field(max_length=CONDITION_CHARS_MAX), NAMED] | None = None
@@ -74,13 +74,13 @@ class WorkflowDefinition(Payload):
 def read(text: str) -> WorkflowDefinition:
     """Parse a workflow file. Raise Refused, with the line and its fault."""
     if len(text.encode("utf-8", "surrogatepass")) > FILE_BYTES_MAX:
-        raise Refused(f"a workflow's file has at most {FILE_BYTES_MAX} bytes: put long texts where its tasks find them")
+        raise Refused(f"a workflow's file has at most {FILE_BYTES_MAX} bytes: put long texts in other files")
     value, lines = _toml(text) if _looks_like_toml(text) else _yaml(text)
     try:
         definition = WorkflowDefinition.model_validate(value)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
-        # A word that is mistyped is also missing: the first is what helps.
+        # A mistyped field is also a missing one: the first error helps more.
         first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         place = [part for part in first["loc"] if part != "[key]" and not str(part).startswith(("function-", "list["))]
         fields = (
@@ -109,7 +109,7 @@ def faults(definition: WorkflowDefinition) -> Iterator[tuple[list[str | int], st
     """Yield the faults in references between steps, and in the definition as a whole."""
     steps = definition.steps
     if sum(_tasks(step) for step in steps.values()) > TASKS_MAX:
-        yield ["steps"], f"its steps may become more than {TASKS_MAX} tasks: make workflows of it that start each other"
+        yield ["steps"], f"its steps may become over {TASKS_MAX} tasks: split it into workflows that start each other"
     for name, step in steps.items():
         for other in step.after:
             if other not in steps:
@@ -153,14 +153,18 @@ def _references(name: str, step: WorkflowStep, before: Set[str]) -> Iterator[tup
     for field, text in (("title", step.title), ("body", step.body)):
         used = PLACES.findall(text)
         if len(used) > PLACES_MAX:
-            yield ["steps", name, field], f"more than {PLACES_MAX} places to be filled in"
+            yield ["steps", name, field], f"more than {PLACES_MAX} placeholders"
         for other in dict.fromkeys(used):
             if other and other not in before:
-                yield ["steps", name, field], f"{{{other}.result}} is not known then: {name!r} is not after {other!r}"
+                reason = f"{{{other}.result}} is not available: {name!r} is not after {other!r}"
+                yield ["steps", name, field], reason
     if step.undo is not None and len(PLACES.findall(step.undo.title + step.undo.body)) > PLACES_MAX:
-        yield ["steps", name, "undo"], f"more than {PLACES_MAX} places to be filled in"
+        yield ["steps", name, "undo"], f"more than {PLACES_MAX} placeholders"
     if isinstance(step.for_each, str) and step.for_each.removesuffix(".result") not in before:
-        yield ["steps", name, "for_each"], "a list, or STEP.result of a step before: one task for each of its lines"
+        yield (
+            ["steps", name, "for_each"],
+            "give a list, or STEP.result of an earlier step: one task for each of its lines",
+        )
     if step.when is not None:
         try:
             unknown = [one for one in condition_names(step.when) if one not in before]
@@ -168,7 +172,7 @@ def _references(name: str, step: WorkflowStep, before: Set[str]) -> Iterator[tup
             yield ["steps", name, "when"], str(wrong)
             return
         for other in sorted(unknown):
-            yield ["steps", name, "when"], f"{other!r} is not known then: {name!r} is not after it"
+            yield ["steps", name, "when"], f"{other!r} is not available: {name!r} is not after it"
 
 
 # Conditions: a few of Python's expressions, never run by Python
@@ -233,7 +237,8 @@ def _note_lines(node: Any, place: tuple[str | int, ...], lines: dict[tuple[str |
         for key, value in node.value:
             inner = (*place, str(key.value))
             if inner in lines:
-                raise Refused(f"line {key.start_mark.line + 1}: {'.'.join(map(str, inner))} stands twice")
+                name, line = ".".join(map(str, inner)), key.start_mark.line + 1
+                raise Refused(f"line {line}: {name} is there twice: rename or remove one")
             lines[inner] = key.start_mark.line + 1
             _note_lines(value, inner, lines)
     elif node.id == "sequence":

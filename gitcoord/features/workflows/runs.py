@@ -1,4 +1,4 @@
-"""A run of a workflow: which of its steps have become tasks, how those ended, and what follows from that."""
+"""A run of a workflow: the tasks of its steps, how they ended, and the steps that are due."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gitcoord.features.workflows.file import ITEMS_MAX, PLACES, StepTask, Workfl
 
 RUNNING, STOPPING, STOPPED = "running", "stopping", "stopped"
 WAITING, SKIPPED = "waiting", "skipped"
-UNDO = "undo:"  # before the name of a step, in the name of the task that takes it back
-RESULT_MAX = 4000  # characters of a step's result that the others can use
+UNDO = "undo:"  # before the name of a step: the task that compensates it
+RESULT_MAX = 4000  # characters of a step's result that other steps can use
 
 
 @dataclass(slots=True)
 class MadeTask:
-    """A task that came of a step. `status` is empty until the leader wrote down how it ended."""
+    """A task that was created for a step. `status` is empty until the leader has recorded how it ended."""
 
     task: str
     since: str
@@ -49,7 +49,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StepStatus:
-    """How a step stands, from what is written down and from how its tasks are."""
+    """The present status of a step, from its recorded tasks and their status."""
 
     status: str  # waiting, running, done, failed, skipped
     result: str = ""
@@ -65,7 +65,7 @@ def ended(made: MadeTask, tasks: Mapping[str, Task]) -> tuple[str, str, str] | N
         return made.status, made.result, made.until
     task = tasks.get(made.task)
     if task is None:
-        return FAILED, "its task is not known any more", made.since
+        return FAILED, "its task is not known any more (closed tasks are forgotten after a while)", made.since
     if task.status not in OVER:
         return None
     return task.status, (task.result if task.status == DONE else task.reason)[:RESULT_MAX], task.over
@@ -111,7 +111,7 @@ def due(run: Run, steps: Mapping[str, StepStatus]) -> Iterator[tuple[str, str]]:
         if broken:
             yield name, f"{', '.join(broken)} {'was skipped' if steps[broken[0]].status == SKIPPED else 'failed'}"
         else:
-            yield name, "" if items(step, steps) else "there is nothing to do it for"
+            yield name, "" if items(step, steps) else "its list of items is empty"
 
 
 def _is_good(step: WorkflowStep, now: StepStatus) -> bool:

@@ -32,14 +32,14 @@ DEFINED_MAX = 200
 RUNS_MAX = 200  # open runs
 KEPT_MAX = 100  # closed runs that are still known
 ECHOES = frozenset({"error", "proposal_made", "proposal_lapsed", "alert_sent", "issue_updated"})
-"""The leader writes these of what a start leads to: a workflow that starts after one would start itself without end."""
-REQUESTS_MAX = 100  # to start one, that the leader has not seen yet
+"""The leader writes these because of earlier events: a workflow that they start could start itself without end."""
+REQUESTS_MAX = 100  # start requests that the leader has not handled yet
 OWN = frozenset({*events.EVENTS, "task_created"})
 
 
 @dataclass(slots=True)
 class StartRequest:
-    """A start that somebody asked the leader for."""
+    """A request to the leader to start a workflow."""
 
     name: str  # of the workflow
     by: str
@@ -140,7 +140,7 @@ def _start(state: State, event: Event, payload: WorkflowStarted) -> str | None:
             return "only the leader starts a requested workflow"
         request = state.start_requests.pop(payload.request, None)
         if request is None or request.name not in state.defined:
-            return "nobody waits for that start"
+            return "no start of that workflow is requested"
         definition, by = state.defined[request.name], request.by
     assert definition is not None  # as its model says
     wrong = next(faults(definition), None) if payload.request is None else None
@@ -163,7 +163,7 @@ def _start(state: State, event: Event, payload: WorkflowStarted) -> str | None:
 def _stop(state: State, event: Event, reason: str) -> str | None:
     run = state.runs.get(event.re or "")
     if run is None or run.status != RUNNING:
-        return "it does not run"
+        return "this workflow does not run"
     run.status, run.reason = STOPPING, reason or f"{event.actor} stopped it"
     return None
 
@@ -175,7 +175,7 @@ def _automate(state: State, payload: WorkflowAutomated) -> str | None:
     if before is not None:
         state.types[before].remove(payload.name)
     if payload.on is None:
-        return None if before else "it does not start by itself"
+        return None if before else "this workflow does not start by itself"
     state.automated[payload.name] = payload.on
     state.types.setdefault(payload.on, []).append(payload.name)
     return None
@@ -185,7 +185,7 @@ def _obey(state: State, sequenced: SequencedEvent, word: control.ControlWord) ->
     """Obey `*workflow:start NAME` and `*workflow:stop RUN` in a conversation. AUTHORITY says which members may."""
     event = sequenced.event
     if sequenced.role == "guest":
-        return f"{event.actor} is a guest, and guests bind no member"
+        return f"{event.actor} is a guest, and a guest's words bind no member"
     if word.verb == "start":
         return _request_start(state, event, event.uid, word.rest)
     if word.verb == "stop":
@@ -202,11 +202,9 @@ def _request_start(state: State, event: Event, request: str, name: str) -> str |
     if name not in state.defined:
         return f"no workflow {name!r} is defined"
     if len(state.start_requests) >= REQUESTS_MAX:
-        return f"{REQUESTS_MAX} workflows wait for their start already"
+        return f"{REQUESTS_MAX} starts of workflows are requested already"
     if sum(one.by == event.actor for one in state.start_requests.values()) >= quotas.WORKFLOWS_REQUESTED:
-        return quotas.full(
-            event.actor, "workflows waiting for their start", quotas.WORKFLOWS_REQUESTED, "wait for these"
-        )
+        return quotas.full(event.actor, "requested starts of workflows", quotas.WORKFLOWS_REQUESTED, "wait for them")
     state.start_requests[request] = StartRequest(name, event.actor)
     return None
 
@@ -216,12 +214,12 @@ def _note(
 ) -> str | None:
     run = state.runs.get(event.re or "")
     if run is None or run.over:
-        return "that run is over"
+        return "this run is over"
     match payload:
         case WorkflowStepEnded():
             made = run.made.get(payload.key)
             if made is None or made.status:
-                return "that is known"
+                return "this is known already"
             made.status, made.result, made.until = payload.status, payload.result, payload.until
         case WorkflowStepSkipped():
             run.skipped.setdefault(payload.step, payload.reason)

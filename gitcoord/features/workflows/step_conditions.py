@@ -27,25 +27,25 @@ def holds(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
 @lru_cache(maxsize=1000)
 def _condition(text: str) -> ast.Expression:
     if not _PLAIN.match(_WORDS.sub("''", text)) or text.count("(") > DEPTH_MAX or text.count("not") > DEPTH_MAX:
-        raise ValueError(f"{text!r} is no condition: {_SUCH}")
+        raise ValueError(f"{text!r} is not a condition: {_SUCH}")
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"{text!r} is no condition: {_SUCH}") from None
+        raise ValueError(f"{text!r} is not a condition: {_SUCH}") from None
     for one in ast.walk(tree):
         if not isinstance(one, _ALLOWED) or (
             isinstance(one, ast.Attribute)
             and (one.attr not in ("status", "result") or not isinstance(one.value, ast.Name))
         ):
-            raise ValueError(f"{text!r} is no condition: {_SUCH}")
+            raise ValueError(f"{text!r} is not a condition: {_SUCH}")
     return tree
 
 
-# Before Python's own parser sees it, whose answer to odd texts is another one in each version.
+# Checked before Python's own parser, which treats odd texts differently in each version.
 _WORDS = re.compile(r"'[^'\\\n]*'|\"[^\"\\\n]*\"")
 _PLAIN = re.compile(r"[A-Za-z0-9_ .()=!']*\Z")
 DEPTH_MAX = 20
-_SUCH = "write such as test.status == 'failed' and 'yes' in ask.result"
+_SUCH = "write one such as test.status == 'failed' and 'yes' in ask.result"
 _ALLOWED = (
     ast.Expression,
     ast.BoolOp,
@@ -78,7 +78,7 @@ def _value(node: ast.expr, steps: Mapping[str, tuple[str, str]]) -> Any:
             return all(found) if isinstance(op, ast.And) else any(found)
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return _compare(op, str(_value(left, steps)), str(_value(right, steps)))
-    raise ValueError(f"no condition: {_SUCH}")
+    raise ValueError(f"not a condition: {_SUCH}")
 
 
 def _compare(op: ast.cmpop, left: str, right: str) -> bool:

@@ -171,8 +171,3 @@ def marker(name: str) -> str:
     """Return a text that marks a body so that it is found again: it shows on no page."""
     assert "--" not in name and "\n" not in name, name
     return f"<!-- gitcoord:{name} -->"
-
-
-def clipped(text: str, chars_max: int) -> str:
-    """Return `text`, cut at the end if GitHub would refuse it."""
-    return text if len(text) <= chars_max else text[: chars_max - 1] + "…"

@@ -18,6 +18,7 @@ import requests
 import tenacity
 from github import GithubException
 
+from gitcoord.core import times
 from gitcoord.core.errors import BadCredentials, Denied, GitcoordError, Lost, Unreachable
 from gitcoord.github.api.limits import Meter
 
@@ -37,7 +38,7 @@ class Limited(Unreachable):
         self.wait_s = wait_s
         self.again_at = time.time() + wait_s
         at = datetime.fromtimestamp(self.again_at, UTC)
-        super().__init__(f"{words}: try again after {at:%H:%M:%S} UTC, in {_span(wait_s)}")
+        super().__init__(f"{words}: try again after {at:%H:%M:%S} UTC, in {times.roughly(wait_s)}")
 
 
 class NotFound(Denied):
@@ -211,7 +212,3 @@ def _words(data: object) -> str:
         for one in (errors if isinstance(errors, list) else [])
     ]
     return "; ".join([str(data.get("message") or ""), *parts])[:WORDS_CHARS_MAX]
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

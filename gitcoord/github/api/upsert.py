@@ -13,6 +13,7 @@ from github.PullRequestReview import PullRequestReview
 
 from gitcoord.core.errors import BadCredentials, Denied
 from gitcoord.core.secret_scan.credentials import without_secrets
+from gitcoord.core.text import cut
 from gitcoord.github.api import convert
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import (
@@ -28,7 +29,6 @@ from gitcoord.github.api.models import (
     Review,
     State,
     StatusCheck,
-    clipped,
 )
 from gitcoord.github.api.retry import AlreadyDone
 
@@ -256,7 +256,7 @@ def _annotation(one: CheckAnnotation) -> dict[str, Any]:
 
 def _fit(text: str, chars_max: int) -> str:
     """Return the text without secrets: GitHub shows agents' and pull requests' text to everybody who may read."""
-    return clipped(without_secrets(text), chars_max)
+    return cut(without_secrets(text), chars_max)
 
 
 def _signed(body: str, marker: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import GitcoordError
+from gitcoord.core.text import count
 from gitcoord.features import alerts
 from gitcoord.features.alerts import Alert
 from gitcoord.node.clock import since_boot_s, utc_now
@@ -152,11 +153,10 @@ class AlertSender:
                 "tell them once more",
             )
             return
-        count = len(message.alerts)
         self.node.append(
             self.node.draft(
                 "alert_sent",
-                f"people are told of {count} event{'s' if count > 1 else ''}",
+                f"people were alerted to {count(len(message.alerts), 'event')}",
                 actor=lead.agent,
                 re=message.alerts[0].id,
                 term=terms.term,

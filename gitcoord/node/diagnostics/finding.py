@@ -88,14 +88,6 @@ def age_s(timestamp: str) -> float:
     return time.time() - then_s if then_s else 0.0
 
 
-def rounded(seconds: float) -> str:
-    """Return a time as people say it."""
-    for unit, length_s in (("days", 86400), ("h", 3600), ("min", 60)):
-        if abs(seconds) >= 2 * length_s:
-            return f"{seconds / length_s:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 Check = Callable[[DoctorContext], Iterator[DoctorFinding]]
 
 

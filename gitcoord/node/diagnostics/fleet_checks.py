@@ -6,12 +6,13 @@ import os
 import statistics
 from collections.abc import Iterator, Sequence
 
+from gitcoord.core import times
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import fingerprint
 from gitcoord.core.ledger import outbox
 from gitcoord.core.names import same_agent
 from gitcoord.node import trust
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s, rounded
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s
 from gitcoord.node.membership.shared_remote import profile_for
 from gitcoord.node.node import Node, open_node
 
@@ -103,7 +104,7 @@ def _clock(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "clock",
             WARN,
-            f"words of {', '.join(ahead[:5])} come from up to {rounded(most_s)} in the future: {whose}",
+            f"words of {', '.join(ahead[:5])} come from up to {times.roughly(most_s)} in the future: {whose}",
             "set the clock by the network's time; order and elections do not need it",
         )
     elif not newest:
@@ -113,7 +114,7 @@ def _clock(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "clock",
             OK,
-            f"agrees with {len(newest)} other nodes: their newest words are {rounded(middle_s)} old (median)",
+            f"agrees with {len(newest)} other nodes: their newest words are {times.roughly(middle_s)} old (median)",
         )
 
 

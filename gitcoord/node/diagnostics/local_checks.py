@@ -13,9 +13,10 @@ from pathlib import Path
 
 import filelock
 
+from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError
 from gitcoord.node import store_repair
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s, rounded
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s
 from gitcoord.node.keyring import Keyring, seed_from_environment
 from gitcoord.store import files
 from gitcoord.store.home import locks, sharing
@@ -88,7 +89,7 @@ def _queue(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             pass  # the lock's holder repairs it
     pending = home.queue.pending()
     oldest_s = max((age_s(event.timestamp) for event in pending), default=0.0)
-    seen = f"{len(pending)} events" + (f", the oldest of {rounded(oldest_s)} ago" if pending else "")
+    seen = f"{len(pending)} events" + (f", the oldest of {times.roughly(oldest_s)} ago" if pending else "")
     waiting = len(list(home.queue.spool.folder.glob("*.json"))) if home.queue.spool else 0
     if waiting:
         seen += f", {waiting} more in the spool"

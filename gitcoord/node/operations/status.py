@@ -10,6 +10,7 @@ from gitcoord.core import liveness, times
 from gitcoord.core.format.event import Event
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.liveness import Observation
+from gitcoord.core.text import count, cut
 from gitcoord.node import peers
 from gitcoord.node.status_cache import FINDINGS_KEPT, CachedStatus
 from gitcoord.node.writer import Writer
@@ -102,7 +103,8 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
         found.append(f"offline: {value['problem']}{queued}; `gitcoord doctor` looks into it")
     elif queue["events"] and queue["oldest_s"] >= QUEUE_LATE_S:
         found.append(
-            f"{count(queue['events'], 'event')} queued, the oldest for {ago(queue['oldest_s'])}: run `gitcoord sync`"
+            f"{count(queue['events'], 'event')} queued, the oldest for {times.roughly(queue['oldest_s'])}: "
+            "run `gitcoord sync`"
         )
     if value["waiting"]:
         found.append(f"what is queued here does not come into the ledger today: {value['waiting']}")
@@ -111,7 +113,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     if leader is not None and leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
         found.append(f"the leader, {leader['agent']}, is {leader['state']}: `gitcoord elect` tells more, or stands")
     for one in value["left"][:LEFT_SHOWN]:
-        found.append(f"{one['ref']} stays on the remote: {shorten(one['why'])}; `gitcoord doctor` tells more")
+        found.append(f"{one['ref']} stays on the remote: {cut(one['why'], TEXT_SHOWN)}; `gitcoord doctor` tells more")
     if value["proposals"]:
         found.append(
             f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
@@ -130,11 +132,11 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     ]
     for one in value["lost"]:
         when = _epoch_s(one["since"])
-        since = f", since {ago(max(0.0, now_s - when))}" if when is not None else ""
+        since = f", since {times.roughly(max(0.0, now_s - when))}" if when is not None else ""
         what = LOST.get(one["outcome"], "`gitcoord recovery show` tells what is done about it")
         found.append(f"{one['agent']} is gone{since}: {what}")
     found += [
-        f"{one['id']} is {one['state']}, last heard of {ago(one['heard_s'])} ago on node {one['node']}"
+        f"{one['id']} is {one['state']}, last heard of {times.roughly(one['heard_s'])} ago on node {one['node']}"
         for one in value["agents"]
         if one["state"] == liveness.LATE and not one["leads"]
     ]
@@ -158,23 +160,7 @@ def _why_waiting(writer: Writer, cached: CachedStatus) -> str | None:
 def describe_finding(one: Mapping[str, Any]) -> str:
     """Return an error, or an event without effect, in one line; `gitcoord events` shows all of it."""
     place = f"position {one['position']}" if one["position"] else "queued"
-    return f"{place}, {one['actor']}: {shorten(one['text'])}"
-
-
-def shorten(text: str) -> str:
-    return text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1].rstrip() + "…"
-
-
-def ago(seconds: float) -> str:
-    """Return a time span in words: `4 s`, `3 min`, `2 h`, `5 d`."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{place}, {one['actor']}: {cut(one['text'], TEXT_SHOWN)}"
 
 
 def _queue(writer: Writer, cached: CachedStatus, now_s: float) -> dict[str, Any]:

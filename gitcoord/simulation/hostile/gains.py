@@ -116,7 +116,7 @@ def _nothing_taken(world: World, fleet: FleetState) -> None:
     if not any(one.agent == "founder" for one in held):
         world.fail("the founder's reservation was ended by somebody else")
     tasks = [task for task in fleet.states["tasks"].tasks.values() if task.title == "the founder's"]
-    if not any(task.created_by == task.wished == "founder" and not task.over for task in tasks):
+    if not any(task.created_by == task.preferred == "founder" and not task.over for task in tasks):
         world.fail("the founder's task was ended by somebody else")
 
 

@@ -185,7 +185,7 @@ def test_an_author_may_hold_so_much_open_and_the_others_as_well(monkeypatch: pyt
         assert work.say("carol", type_, **data(8)) is None, type_
     assert work.story.say("bob", "note", "*workflow:start w8").void is None
     request = work.story.say("bob", "note", "*workflow:start w8").event.uid
-    assert "waiting for their start" in work.story.fleet.refusals[request]
+    assert "requested starts of workflows" in work.story.fleet.refusals[request]
 
 
 def test_messages_of_one_do_not_make_those_of_others_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,7 @@ def test_a_duty_is_appended_once_by_one_leader_and_its_successor(monkeypatch: py
         FEATURES["health"],
         "duty",
         lambda state, ctx: [Duty("error", "due", "the-key")] if ctx.fleet.position > 4 else [],
+        raising=False,
     )
     world.settle(10)
     assert one.leads or other.leads
@@ -136,7 +137,7 @@ def test_a_duty_is_appended_once_by_one_leader_and_its_successor(monkeypatch: py
 
 def test_a_duty_that_is_pending_is_not_appended_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world, [one] = a_fleet(1, runs=True)
-    monkeypatch.setattr(FEATURES["health"], "duty", lambda state, ctx: [Duty("error", "due", "the-key")])
+    monkeypatch.setattr(FEATURES["health"], "duty", lambda state, ctx: [Duty("error", "due", "the-key")], raising=False)
     one.answers(PushOutcome.UNKNOWN, times=100)
     for _ in range(3):
         try:
