@@ -18,16 +18,16 @@ LOOK_S = 0.02
 
 
 @click.command("sync")
-@click.option("--restore", is_flag=True, help="Put this fleet's ledger back, where another one took its place")
+@click.option("--restore", is_flag=True, help="Restore this fleet's ledger if another one has replaced it")
 @json_option
 def command(restore: bool, as_json: bool) -> None:
     """Exchange events with the remote now: one round.
 
     Beside a running agent it waits for that one's next round. Exit code 4: the remote did not answer, or some events
-    are still on this disk only; 5: it does not know us; 6: another fleet's ledger took the place of ours.
+    are still on this disk only; 5: it rejected our credentials; 6: another fleet's ledger has replaced ours.
 
-    A clone that saw the fleet's ledger within the last week puts it back by itself. One that did not, or that put it
-    back too often in a day, asks for --restore: somebody may have founded a fleet anew there, on purpose.
+    A clone that saw the fleet's ledger within the last week restores it by itself. A clone that did not, or that has
+    restored it too often in a day, needs --restore: somebody may have founded another fleet there on purpose.
 
     \b
     Example:
