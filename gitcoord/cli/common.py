@@ -67,8 +67,8 @@ class Noun(click.Group):
 
 
 def echo(text: str, *, err: bool = False, place: Place = Place.LINES) -> None:
-    """Print for a person. Nothing else prints: all that others wrote goes through here, and whoever adds a command
-    need not think of it. `Place.DATA` is for several lines of our own, and for commands to a workflow's runner.
+    """Print for a person. Nothing else prints: all that others wrote goes through here, so that a new command is
+    safe without further care. `Place.DATA` is for several lines of our own, and for commands to a workflow's runner.
     """
     click.echo(fit(text, place), err=err)
 

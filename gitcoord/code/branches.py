@@ -74,7 +74,7 @@ def chosen(repository: Repository, names: Iterable[str], agents: Iterable[str]) 
 
 
 def agent_of(branch: str, agents: Iterable[str]) -> str | None:
-    """Return the agent whose name is a part of a branch's, as in `alice/parser` or `task/k3f97hq2-1-alice-mend`."""
+    """Return the agent whose name is a part of a branch's, as in `alice/parser` or `task/k3f97hq2-1-alice-parser`."""
     words = f"-{_words(branch)}-"
     fitting = [agent for agent in agents if f"-{_words(agent)}-" in words]
     return max(fitting, key=len, default=None)

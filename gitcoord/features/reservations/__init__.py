@@ -1,4 +1,4 @@
-"""Reservations: a party asks the others to keep out of some paths for a while; whoever is first in the ledger has them.
+"""Reservations: a party asks the others to keep out of some paths for a while; the first one in the ledger has them.
 
 A reservation ends when ledger time says so, or when the leader has seen its span pass: the clock of an agent that wants
 the paths does not count. Reservations are advice: only the hook that a clone has chosen to run stops a commit. A party
