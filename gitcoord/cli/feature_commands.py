@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -29,23 +29,11 @@ from gitcoord.cli.tables import detail, print_table
 from gitcoord.core import times
 from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.fields import READS_SPAN
+from gitcoord.core.fields import READS_SPAN, Metavar
 from gitcoord.features import FEATURES, LISTED
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
-
-METAVARS = {
-    "agent": "AGENT",
-    "to": "AGENT",
-    "from": "AGENT",
-    "backup": "AGENT",
-    "needs": "CAPABILITY",
-    "capability": "CAPABILITY",
-    "capabilities": "CAPABILITY",
-    "deadline": "SPAN|TIME",
-    "after": "TASK",
-}
 
 
 def command(word: str) -> click.Command:
@@ -110,7 +98,7 @@ def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Calla
     if inner is bool:
         return click.option(option, name, is_flag=True, default=None, help=text)
     kinds: dict[Any, str] = {int: "N", float: "X", dict: "JSON"}
-    metavar = METAVARS.get(name) or ("SPAN" if _is_span(field) else kinds.get(get_origin(inner) or inner, "TEXT"))
+    metavar = _metavar(field) or kinds.get(get_origin(inner) or inner, "TEXT")
     return click.option(
         option,
         name,
@@ -130,10 +118,23 @@ def _default(field: FieldInfo) -> str:
 
 
 def _is_span(field: FieldInfo) -> bool:
-    return (
-        any(READS_SPAN in getattr(one, "__metadata__", ()) for one in (field.annotation, *get_args(field.annotation)))
-        or READS_SPAN in field.metadata
-    )
+    return READS_SPAN in _markers(field)
+
+
+def _metavar(field: FieldInfo) -> str | None:
+    return next((one.word for one in _markers(field) if isinstance(one, Metavar)), None)
+
+
+def _markers(field: FieldInfo) -> list[Any]:
+    """Return what `Annotated` adds to a field's type, or to the type within `list[…]` or `… | None`."""
+    inner = [one for annotation in (field.annotation, *get_args(field.annotation)) for one in _metadata(annotation)]
+    return [*field.metadata, *inner]
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for one in get_args(annotation) if get_origin(annotation) is list else ():
+        yield from getattr(one, "__metadata__", ())
 
 
 def _inner(annotation: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Any
 
@@ -141,7 +142,15 @@ Given = Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]
 
 READS_SPAN = BeforeValidator(times.span_s)
 
-Span = Annotated[float, READS_SPAN, Field(gt=0, le=times.SPAN_S_MAX)]
+
+@dataclass(frozen=True, slots=True)
+class Metavar:
+    """The word for a value in the help of a command line, such as AGENT. It is part of a field's type."""
+
+    word: str
+
+
+Span = Annotated[float, READS_SPAN, Field(gt=0, le=times.SPAN_S_MAX), Metavar("SPAN")]
 """A field for a span of time, in seconds; typed with a unit."""
 
 

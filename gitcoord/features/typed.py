@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from gitcoord.core.fields import AGENT_CHARS_MAX, GIVEN_CHARS_MAX, NAMED, Json
+from gitcoord.core.fields import AGENT_CHARS_MAX, GIVEN_CHARS_MAX, NAMED, Json, Metavar
 
 CAPABILITIES_MAX = 50  # per agent, or needed per task
 AGENTS_GIVEN_MAX = 1000  # by hand, or by a program, in one command
@@ -49,7 +49,7 @@ def _apart(value: object) -> object:
 
 AnyCase = Annotated[Priority, BeforeValidator(_capital)]
 JsonObject = Annotated[Json, BeforeValidator(_object)]
-AgentGiven = Annotated[str, Field(max_length=AGENT_CHARS_MAX)]
+AgentGiven = Annotated[str, Field(max_length=AGENT_CHARS_MAX), Metavar("AGENT")]
 Agents = Annotated[list[AgentGiven], BeforeValidator(_apart), Field(max_length=AGENTS_GIVEN_MAX)]
 """Ids of agents; `alice,bob` is two."""
 Ids = Annotated[list[Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]], Field(max_length=CHOSEN_MAX)]
@@ -57,6 +57,8 @@ Ids = Annotated[list[Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]], Field(m
 Capability = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(small), NAMED
 ]
-CapabilityGiven = Annotated[str, Field(max_length=100)]
-Capabilities = Annotated[list[Capability], BeforeValidator(_apart), Field(max_length=CAPABILITIES_MAX)]
+CapabilityGiven = Annotated[str, Field(max_length=100), Metavar("CAPABILITY")]
+Capabilities = Annotated[
+    list[Capability], BeforeValidator(_apart), Field(max_length=CAPABILITIES_MAX), Metavar("CAPABILITY")
+]
 """An agent's capabilities: words that the fleet agrees on, in small letters; `python,backend` is two."""

@@ -24,14 +24,15 @@ class Profile:
     retry_s: float  # the first wait after a failure; it doubles each time
     probe_s: float  # the longest wait between tries while offline
 
-    def bound_s(self, travel_s: float | None = None) -> float:
-        """Return the longest time from a leader's end to the accepted election of its successor.
+    def bound_s(self, travel_s: float | None = None, *, election_timeout_s: float | None = None) -> float:
+        """Return the longest time from a leader's death to its successor's accepted election.
 
         2.2 polls: one until its last sign of life was seen, one after the timeout, 0.2 for lateness. Clocks differ by
         1 %.
         """
         travel = self.travel_s if travel_s is None else max(travel_s, self.travel_s)
-        return (2.2 * self.poll_s + self.election_timeout_s + self.election_jitter_s) / 0.99 + travel
+        timeout_s = self.election_timeout_s if election_timeout_s is None else election_timeout_s
+        return (2.2 * self.poll_s + timeout_s + self.election_jitter_s) / 0.99 + travel
 
     def outlast_s(self) -> float:
         """Return how long to wait until any lease that began before has ended: clocks differ by 1 %."""

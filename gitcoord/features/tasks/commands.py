@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Reason, Span, Title, Words
+from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Metavar, Reason, Span, Title, Words
 from gitcoord.core.lookup import member
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import dispatch, events
@@ -29,8 +29,12 @@ class CreateTask(Arguments):
     body: Content = Field("", description="The full description; - reads standard input")
     needs: Capabilities = Field([], description="A capability that the agent must have")
     priority: AnyCase = Field("MEDIUM", description="The priority")
-    deadline: Given | None = Field(None, description="The deadline: a span such as 2h, or a time (UTC)")
-    after: list[Given] = Field([], max_length=events.AFTER_MAX, description="A task that must be done first")
+    deadline: Annotated[Given, Metavar("SPAN|TIME")] | None = Field(
+        None, description="The deadline: a span such as 2h, or a time (UTC)"
+    )
+    after: list[Annotated[Given, Metavar("TASK")]] = Field(
+        [], max_length=events.AFTER_MAX, description="A task that must be done first"
+    )
     attempts: int = Field(3, ge=1, le=events.ATTEMPTS_MAX, description="The number of attempts")
     time_limit: Span | None = Field(None, le=events.TIMEOUT_S_MAX, description="The time limit of each attempt")
     agent: AgentGiven | None = Field(None, description="The preferred agent; another one gets the task if it is away")

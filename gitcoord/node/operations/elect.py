@@ -145,18 +145,18 @@ def explain(node: Node) -> list[tuple[str, float, str]]:
     travel = max(node.round_trip_s, profile.travel_s)
     stretch = local.stretch
     silence = profile.stretched_election_timeout_s(profile.heartbeat_s * stretch)
-    bound = (2.2 * profile.poll_s + silence + profile.election_jitter_s) / 0.99 + travel
+    bound = profile.bound_s(travel, election_timeout_s=silence)
     return [
         ("heartbeat_s", profile.heartbeat_s * stretch, "between two heartbeats of the leader"),
         ("follower_heartbeat_s", profile.follower_heartbeat_s * stretch, "between two heartbeats of any other agent"),
-        ("lease_s", profile.lease_s, "V: how long after a push began the leader may act outside the ledger"),
+        ("lease_s", profile.lease_s, "V: how long a leader may act outside the ledger after a push began"),
         (
             "election_timeout_s",
             silence,
-            "T: silence, seen by one's own successful polls, after which a follower stands",
+            "T: silence in a follower's own successful polls, after which a follower campaigns",
         ),
-        ("poll_s", profile.poll_s, "P: between two looks at the remote"),
+        ("poll_s", profile.poll_s, "P: between two polls of the remote"),
         ("election_jitter_s", profile.election_jitter_s, "J: the longest random wait before campaigning"),
         ("travel_s", travel, "D: a fetch and a push"),
-        ("bound_s", bound, "(2.2 P + T + J) / 0.99 + D: from a leader's death to its successor, at the most"),
+        ("bound_s", bound, "(2.2 P + T + J) / 0.99 + D: the longest time from a leader's death to its successor"),
     ]
