@@ -161,4 +161,4 @@ def test_a_leader_says_what_it_would_resign_with(alice: Clone) -> None:
     alice("elect")
     assert alice("elect", "--resign", "--dry-run").out == "would write leader_resigned: alice resigns\n"
     assert alice("elect", "--status", "--json").json()["leader"]["agent"] == "alice"
-    assert alice("elect", "--dry-run").out == "would watch alice, and stand if it says nothing\n"
+    assert alice("elect", "--dry-run").out == "would watch alice, and campaign if it is silent\n"

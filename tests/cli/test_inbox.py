@@ -32,6 +32,6 @@ def test_from_a_handler_that_fails_to_one_that_does_not(alice: Clone, bob: Clone
 def test_what_cannot_be_replayed_is_told(alice: Clone) -> None:
     assert "nothing to do" in alice("inbox", "--failed", "--replay").out
     assert "`gitcoord inbox --failed` lists them" in alice("inbox", "--failed", "--replay", "abc", code=2).err
-    assert "--replay goes with --failed" in alice("inbox", "--replay", code=2).err
+    assert "--replay needs --failed" in alice("inbox", "--replay", code=2).err
     assert "gitcoord inbox --failed" in alice("inbox", "--help").out
     alice("inbox", "--json")
