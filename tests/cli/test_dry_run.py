@@ -103,7 +103,7 @@ SAID = {
     "hook uninstall": "nothing to do",
     "setup claude": "would write .mcp.json (the MCP server)",
     "setup claude --remove": "nothing to do",
-    "elect": "would stand",
+    "elect": "would campaign",
     "leave": "would write agent_left: alice leaves",
     "resume": "nothing to do",
     "fleet stop": "nothing to do",

@@ -107,7 +107,7 @@ def _against_key(
         )
     message = keys.possession(fleet_id, actor, key, change.key)
     if verifier is not None and not verifier.proves(change.key, message, change.proof):
-        return "the new key has not signed the change: whoever holds it proves that by `proof`"
+        return "the new key has not signed the change: its holder must prove possession (`proof`)"
     return "it is the key that it has" if change.key == key else _taken(members, change.key, actor)
 
 

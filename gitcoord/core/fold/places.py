@@ -165,7 +165,7 @@ class Places:
         if lines >= VOID_LINES_OF_MEMBER_MAX or size >= VOID_BYTES_OF_MEMBER_MAX:
             return (
                 f"{author} has put {used.lines:,} lines without effect into the ledger on {used.day or self.day}, "
-                f"and a day takes no more: {_WHEN}; `gitcoord queue drop` takes it out"
+                f"and that is the limit of a day: {_WHEN}; `gitcoord queue drop` takes it out"
             )
         if new and used.nodes + ahead.nodes[name] >= NODES_OF_MEMBER_MAX:
             return (
@@ -183,14 +183,14 @@ class Places:
 
     def _too_many_newcomers(self) -> str:
         return (
-            f"{NEWCOMERS_MAX} agents that no admin admitted have joined on {self.day}, and a day takes no more: "
+            f"{NEWCOMERS_MAX} agents that no admin admitted have joined on {self.day}, and that is the limit of a day: "
             f"{_WHEN}, or until an admin runs `gitcoord agent admit`"
         )
 
     def _too_many_strangers(self) -> str:
         return (
             f"those who are no members have put {self.strangers.lines:,} lines into the ledger on {self.day}, and "
-            f"a day takes no more: {_WHEN}, or until an admin runs `gitcoord agent admit`"
+            f"that is the limit of a day: {_WHEN}, or until an admin runs `gitcoord agent admit`"
         )
 
     def is_full(self, member: str) -> bool:
