@@ -167,7 +167,9 @@ def gitcoord(directory: str | None) -> None:
         except OSError as wrong:
             raise click.BadParameter(f"{directory}: {wrong.strerror}", param_hint="-C") from None
     if WORKTREE in os.environ.get("GITCOORD_AGENT", ""):
-        os.environ["GITCOORD_AGENT"] = placed(os.environ["GITCOORD_AGENT"])  # whoever reads it later, children too
+        os.environ["GITCOORD_AGENT"] = placed(
+            os.environ["GITCOORD_AGENT"]
+        )  # everybody who reads it later, children too
 
 
 def _pipe_closed() -> int:

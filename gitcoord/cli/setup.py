@@ -35,7 +35,7 @@ def command(
     """Set up an AI client in this work tree: MCP server, guide, and hooks. Another run changes nothing.
 
     The hooks tell the agent what is new when a session begins, warn before it edits what another agent reserved, and
-    give back its reservations at the end. Without CLIENT: list the clients. {worktree} in --as stands for the name of
+    give back its reservations at the end. Without CLIENT: list the clients. {worktree} in --as means the name of
     the work tree, so that one committed configuration serves all of them.
 
     \b
@@ -49,7 +49,7 @@ def command(
     folder = Path.cwd()
     if lists or client is None:
         if client is not None or check or remove:
-            raise click.UsageError("--list stands alone; --check and --remove need a client")
+            raise click.UsageError("--list takes no client; --check and --remove need one")
         _show_list(folder, as_json)
         return
     if agent is not None and not agent.strip():

@@ -36,7 +36,7 @@ def command(actor: str | None, as_json: bool) -> None:
 
 
 def _lines(found: Mapping[str, Any]) -> list[str]:
-    from gitcoord.node.operations.status import count
+    from gitcoord.core.text import count
 
     agent, place = found["agent"], f" in the work tree {found['work_tree']}" if found["work_tree"] else ""
     lines = [

@@ -169,8 +169,8 @@ class Places:
             )
         if new and used.nodes + ahead.nodes[name] >= NODES_OF_MEMBER_MAX:
             return (
-                f"{author} has begun {NODES_OF_MEMBER_MAX:,} nodes on {used.day or self.day}, and a day takes no "
-                f"more: {_WHEN}"
+                f"{author} has begun {NODES_OF_MEMBER_MAX:,} nodes on {used.day or self.day}, and that is "
+                f"the limit of a day: {_WHEN}"
             )
         return None
 
