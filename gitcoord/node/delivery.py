@@ -6,24 +6,22 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import filelock
 import tenacity
 
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, NotConfirmed, Unreachable
+from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.event import Event, Head, parse
 from gitcoord.core.format.raw_line import may_be_of_node
 from gitcoord.core.round.replica import Replica
 from gitcoord.core.round.results import Report
 from gitcoord.node import peers, push_budget
 from gitcoord.node.clock import since_boot_s
+from gitcoord.node.node_parts import NodeParts
 from gitcoord.store.home import locks
 from gitcoord.store.home.records import SyncProgress
-
-if TYPE_CHECKING:
-    from gitcoord.core.fleet_state import FleetState
-    from gitcoord.node.node import Node
 
 T = TypeVar("T")
 
@@ -39,7 +37,7 @@ FIRST_PAUSE_S = 0.02  # after a round that did not help; doubles
 TROUBLE_WAIT_S = 2.0  # for the next round of an agent that was in trouble at the start
 
 
-def level(node: Node, event: Event) -> tuple[str, int | None]:
+def level(node: NodeParts, event: Event) -> tuple[str, int | None]:
     """Return how far `event` got, as far as this node knows, and its position once sequenced.
 
     Raise Lost if it was taken out of the queue.
@@ -58,7 +56,7 @@ def level(node: Node, event: Event) -> tuple[str, int | None]:
     return "sequenced", position
 
 
-def why_without_effect(node: Node, event: Event) -> str | None:
+def why_without_effect(node: NodeParts, event: Event) -> str | None:
     """Return why a sequenced event of this node changed nothing; None if it had an effect."""
     progress = node.home.progress()
     if event.uid in progress.positions:
@@ -66,7 +64,7 @@ def why_without_effect(node: Node, event: Event) -> str | None:
     return node.fleet.why_without_effect(event)
 
 
-def _queued(node: Node, event: Event) -> Event | None:
+def _queued(node: NodeParts, event: Event) -> Event | None:
     pending = node.disk.pending()
     if pending:
         place = (event.seq or 0) - (pending[0].seq or 0)
@@ -76,7 +74,7 @@ def _queued(node: Node, event: Event) -> Event | None:
 
 
 def confirm(
-    node: Node, event: Event, wanted: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
+    node: NodeParts, event: Event, wanted: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
 ) -> tuple[str, int | None]:
     """Wait until `event` reached `wanted`. The process that holds the lock syncs for all; others wait for its result.
 
@@ -88,7 +86,7 @@ def confirm(
 
 
 class _Wait:
-    def __init__(self, node: Node, event: Event, timeout_s: float, rounds: int | None, urgent: bool) -> None:
+    def __init__(self, node: NodeParts, event: Event, timeout_s: float, rounds: int | None, urgent: bool) -> None:
         self.node, self.event, self.timeout_s, self.rounds, self.urgent = node, event, timeout_s, rounds, urgent
         self.deadline = time.monotonic() + timeout_s
         self.tried = 0
@@ -190,7 +188,7 @@ class _Wait:
         return False
 
 
-def note_failure(node: Node, wrong: GitcoordError) -> None:
+def note_failure(node: NodeParts, wrong: GitcoordError) -> None:
     """Report to waiting processes that a round failed, and why."""
     old = node.home.progress()
     online = not isinstance(wrong, Unreachable) and old.online
@@ -202,7 +200,7 @@ def note_failure(node: Node, wrong: GitcoordError) -> None:
         )
 
 
-def note(node: Node, replica: Replica, before: int, report: Report) -> None:
+def note(node: NodeParts, replica: Replica, before: int, report: Report) -> None:
     """Report to waiting processes how far this node's chain got, and the positions of its newest events."""
     old = node.home.progress()
     same = old.node == node.disk.node
@@ -251,7 +249,7 @@ def _reasons(fleet: FleetState, events: Sequence[tuple[int, Event]]) -> dict[str
     return reasons
 
 
-def _newest(node: Node, replica: Replica, before: int) -> list[tuple[int, Event]]:
+def _newest(node: NodeParts, replica: Replica, before: int) -> list[tuple[int, Event]]:
     """Return this node's newest events after position `before`, oldest first."""
     found: list[tuple[int, Event]] = []
     last, read = replica.branch.fleet.position, replica.branch.line_at()
@@ -270,5 +268,5 @@ def _newest(node: Node, replica: Replica, before: int) -> list[tuple[int, Event]
     return found[::-1]
 
 
-def _own_lines(node: Node) -> list[bytes]:
+def _own_lines(node: NodeParts) -> list[bytes]:
     return [session.line for session in node.local.sessions if session.line and session.heartbeat_at_s is not None]

@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Event, Head
 from gitcoord.core.round import effects
 from gitcoord.node.clock import short_name, since_boot_s, utc_now
+from gitcoord.node.node_parts import NodeParts
 from gitcoord.store.home import node_key
-
-if TYPE_CHECKING:
-    from gitcoord.node.node import Node
 
 ROUND_TRIP_S_MIN = 0.02
 
 T = TypeVar("T")
 
 
-def drive(node: Node, steps: Generator[effects.Effect, Any, T]) -> T:
+def drive(node: NodeParts, steps: Generator[effects.Effect, Any, T]) -> T:
     answer: Any = None
     while True:
         try:
@@ -32,7 +30,7 @@ def drive(node: Node, steps: Generator[effects.Effect, Any, T]) -> T:
         answer = perform(node, effect)
 
 
-def perform(node: Node, effect: effects.Effect) -> Any:
+def perform(node: NodeParts, effect: effects.Effect) -> Any:
     match effect:
         case effects.Fetch(newcomer, first):
             return node.store.fetch(newcomer=newcomer, first=first)
@@ -72,7 +70,7 @@ def perform(node: Node, effect: effects.Effect) -> Any:
     raise AssertionError(f"an effect that nobody performs: {effect}")
 
 
-def _resubmit(node: Node, events: Sequence[Event]) -> None:
+def _resubmit(node: NodeParts, events: Sequence[Event]) -> None:
     """Rechain, under their own ids, the lost events whose authors' keys are here."""
     mine = []
     for event in events:
@@ -82,7 +80,7 @@ def _resubmit(node: Node, events: Sequence[Event]) -> None:
     node.disk.append(mine)
 
 
-def _become_new_node(node: Node, reason: str) -> str:
+def _become_new_node(node: NodeParts, reason: str) -> str:
     old = node.disk.node
     new, seed = node_key.new(short_name(old.rsplit("-", 1)[0]))
     node_key.keep(node.home.path, new, seed)
@@ -92,7 +90,7 @@ def _become_new_node(node: Node, reason: str) -> str:
     return new
 
 
-def _notify(node: Node, kind: str, text: str) -> None:
+def _notify(node: NodeParts, kind: str, text: str) -> None:
     if kind in ("bad_line", "outbox_defaced", "outbox_blocked", "replaced"):
         node.home.add_error({"time": utc_now(), "kind": kind, "text": text})
     node.tell(kind, text)

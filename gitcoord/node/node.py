@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.fleet_state import FleetState
@@ -18,37 +17,23 @@ from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.leadership.timings import PROFILES, Profile
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import LedgerBranch
-from gitcoord.core.ports import Objects, Remote
 from gitcoord.core.round import protocol
-from gitcoord.core.round.replica import Clock, Replica, advance_to
+from gitcoord.core.round.replica import Replica
 from gitcoord.core.round.results import Report
 from gitcoord.core.secret_scan.credentials import OnSecret
-from gitcoord.features import FEATURES
 from gitcoord.node import config as preferences
-from gitcoord.node import delivery, driver, fold_cache, guards, ledger_pages, peers, push_budget, status_cache, trust
+from gitcoord.node import delivery, driver, fold_cache, guards, ledger_pages, peers, push_budget, status_cache
 from gitcoord.node.clock import since_boot_s, utc_now
+from gitcoord.node.local_replica import LocalReplica
+from gitcoord.node.private_store import Store, open_store
 from gitcoord.node.writer import Writer, find_home
 from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.git import repo_location
-from gitcoord.store.home import locks, sharing
+from gitcoord.store.home import locks
 from gitcoord.store.home.home import Home
 from gitcoord.store.home.locks import LockHeld
-from gitcoord.store.home.records import Config
 
-CACHE_EVENTS = 64  # events folded since the cache was written, before it is written again
-CACHE_S = 10.0  # between two writings by any process of the node: otherwise many fast commands would each write it
 COMMANDS_PATIENCE = 10  # without an `agent run` to tidy up at a quiet moment, one command in hundreds does
-OWN_MAX = 10_000  # lines of the queue remembered until they are folded
-
-
-class Store(Objects, Remote, Protocol):
-    """The operations that a node needs of git."""
-
-    def close(self) -> None: ...
-
-    def look_up(self, ref: str) -> str | None: ...
-
-    def tidy(self, patience: int = 1) -> bool: ...
 
 
 class Node:
@@ -68,7 +53,7 @@ class Node:
         self.place = place  # the work tree that this process acts from; "" is the clone's own
         self.store = store
         self.tell = tell or (lambda kind, text: None)
-        self.rng = random.SystemRandom()
+        self.rng: random.Random = random.SystemRandom()
         self.local = LocalSessions(self.disk.node, PROFILES[self.config.profile or "local"], self.rng)
         self.local.standings = lambda: peers.agent_liveness(self, watched=True)
         self.local.neighbours = home.neighbours  # a command's push must not remove the heartbeats of an `agent run`
@@ -76,11 +61,16 @@ class Node:
         self.pause: Callable[[float], None] = time.sleep
         self.round_trip_s = 0.0  # seconds of a fetch and a push
         self.waited_s = 0.0  # seconds of this round spent waiting for other writers
-        self._own: dict[bytes, Event | None] = {}  # lines seen in our queue: signed here, whichever node sequenced them
-        self._cached = 0  # position of the cache on disk
         self._status_cached: tuple[str | None, str] | None = None  # the tip and the node of the status cache on disk
         self._round_guard = guards.RoundGuard(lambda kind, text: self.tell(kind, text))
-        self._replica: Replica | None = None
+        self.ledger = LocalReplica(
+            home,
+            store,
+            self.config,
+            self.keyring,
+            self.rng,
+            publish=ledger_pages.Publisher(self._round_guard.tell_once, self._sealed).due,
+        )
 
     # Opening
 
@@ -92,7 +82,7 @@ class Node:
 
     def close(self) -> None:
         with contextlib.suppress(OSError, GitcoordError):
-            self._save_cache()
+            self.ledger.save_cache()
             if self.round_trip_s and self.home.exists:  # false after `leave`, which moves the home away
                 self.tidy(COMMANDS_PATIENCE)
         self.store.close()
@@ -124,35 +114,13 @@ class Node:
             return self._caught_up()
 
     def _caught_up(self) -> Replica:
-        with fold_cache.gc_paused():
-            if self._replica is None:
-                self._replica = self._open_replica()
-            self._catch_up(self._replica)
-        return self._replica
+        replica = self.ledger.caught_up()
+        self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))
+        return replica
 
     @property
     def fleet(self) -> FleetState:
         return self.replica.branch.fleet
-
-    def _fresh_branch(self) -> LedgerBranch:
-        return LedgerBranch(self.store, FleetState(FEATURES, self.keyring.verifier()))
-
-    def _open_replica(self) -> Replica:
-        return Replica(
-            objects=self.store,
-            fresh=self._fresh_branch,
-            branch=self._cached_branch() or self._fresh_branch(),
-            ledger_ref=self.config.ledger,
-            outbox_prefix=f"{self.config.namespace}/nodes/",
-            clock=Clock(since_boot_s, utc_now, lambda: int(time.time())),
-            rng=self.rng,
-            fleet_id=self.config.fleet_id,
-            publish=ledger_pages.Publisher(self._round_guard.tell_once, self._sealed).due,
-            anchors=trust.anchors(self.config),
-            accepts_checkpoints=trust.read(self.home).accepts_checkpoints,
-            parented_outbox=self.config.namespace.startswith("refs/heads/"),
-            first_seen=peers.first_seen(self.home.cache),
-        )
 
     def _sealed(self, data: bytes, branch: LedgerBranch) -> bytes:
         """Return a checkpoint as the leader here signs it."""
@@ -169,33 +137,6 @@ class Node:
             fleet_id=fleet.id or "",
         )
 
-    def _catch_up(self, replica: Replica) -> None:
-        """Fold from the local store what another process of this node may have fetched."""
-        tip = self.home.tip
-        if tip is not None and tip != replica.branch.tip:
-            advance_to(replica, tip, known=self._own)
-            replica.first_seen.note(replica.branch.fleet.position, since_boot_s())
-        self._own.clear()
-        self._follow_profile(preferences.profile_of(self.config, replica.branch.fleet))
-
-    def _cached_branch(self) -> LedgerBranch | None:
-        branch = fold_cache.read(self.home, self._fresh_branch(), self.keyring.verifier())
-        if branch is None or branch.fleet.id != self.config.fleet_id:
-            return None
-        if branch.checkpoint_position and not trust.read(self.home).accepts_checkpoints:
-            return None  # a process that began with this checkpoint, before it was found wrong, wrote the cache again
-        self._cached = branch.fleet.position
-        return branch
-
-    def _save_cache(self) -> None:
-        """Write the cache now and then only: it costs as much as the history is long, and reading on from it costs
-        little."""
-        branch = self._replica.branch if self._replica is not None else None
-        if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
-            # A cache that could not be read, and cost a whole fold, is replaced however new it is.
-            if (not self._cached or fold_cache.age_s(self.home) >= CACHE_S) and fold_cache.save(self.home, branch):
-                self._cached = branch.fleet.position
-
     # Writing: `draft`, `check` and `append` are the writer's
 
     def level(self, event: Event) -> tuple[str, int | None]:
@@ -206,8 +147,7 @@ class Node:
         self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
     ) -> tuple[str, int | None]:
         """Wait until `event` reached `level`, in at most `rounds` own rounds. Raise NotConfirmed."""
-        if len(self._own) < OWN_MAX:
-            self._own.update((one.line, one) for one in self.disk.pending())
+        self.ledger.remember(self.disk.pending())
         return delivery.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds, urgent=urgent)
 
     # Syncing
@@ -268,7 +208,7 @@ class Node:
                 return False
             self.store.close()
             aside = store_repair.rebuild_store(self.home, self.config)
-        self._replica = None
+        self.ledger.forget()
         self.tell("store_rebuilt", f"the private store was damaged ({wrong}): fetched again, the old one is {aside}")
         return True
 
@@ -296,7 +236,7 @@ class Node:
         self._save_heartbeats()
         push_budget.share(self.budget, self.local, replica, node_id=self.disk.node)
         delivery.note(self, replica, before, report)
-        for part in (self._cache_status, self._save_cache):
+        for part in (self._cache_status, self.ledger.save_cache):
             self._round_guard.run(part)
         return report
 
@@ -308,8 +248,8 @@ class Node:
 
     def _spool_heartbeats(self) -> None:
         """Spool this node's heartbeats BEFORE asking for the lock: its holder, or the next one, pushes them along."""
-        if self._replica is not None:
-            for session in self.local.hand_over(self._replica.branch.fleet, since_boot_s(), timestamp=utc_now()):
+        if self.ledger.opened is not None:
+            for session in self.local.hand_over(self.ledger.opened.branch.fleet, since_boot_s(), timestamp=utc_now()):
                 self.home.save_heartbeat(session.agent, session.line or b"")
 
     def _save_heartbeats(self) -> None:
@@ -332,20 +272,3 @@ def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> 
     config = preferences.effective(home, os.environ)
     store = open_store(home, config, home.path.parent)
     return Node(home, store, place=repo_location.worktree_name(path), tell=tell)
-
-
-def open_store(home: Home, config: Config, common: Path) -> Store:
-    """Return the node's private object store, with the remote that the configuration names."""
-    from gitcoord.store.git import git_store, local_repo
-
-    sharing.check_trusted(common, home.store)
-    git_store.GitStore.create(home.store)
-    url = local_repo.remote_url(common, config.remote) or config.remote
-    return git_store.GitStore(
-        home.store,
-        url=url,
-        ledger_ref=config.ledger,
-        outbox_prefix=f"{config.namespace}/nodes/",
-        config_from=common,
-        timeout_s=config.timeout_s,
-    )

@@ -13,12 +13,12 @@ from gitcoord.core.fold.ledger_time import FirstSeen
 from gitcoord.core.format.event import Event
 from gitcoord.core.liveness import AgentLiveness, Observation
 from gitcoord.node.clock import since_boot_s
+from gitcoord.node.node_parts import NodeParts
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, write_quickly
 
 if TYPE_CHECKING:
     from gitcoord.core.ledger.outbox import Outbox
-    from gitcoord.node.node import Node
     from gitcoord.node.status_cache import CachedStatus
 
 FILE = "heartbeats.json"
@@ -74,7 +74,7 @@ def active_reservations(cache: Path, cached: CachedStatus) -> list[dict[str, Any
     ]
 
 
-def agent_liveness(node: Node, *, watched: bool = False) -> dict[str, AgentLiveness]:
+def agent_liveness(node: NodeParts, *, watched: bool = False) -> dict[str, AgentLiveness]:
     """Return how alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
     known, looked_s = observations(node.home.cache)
     if looked_s is None:
@@ -92,7 +92,7 @@ def with_process(one: AgentLiveness, runs: bool) -> AgentLiveness:
     return replace(one, state=liveness.ALIVE) if one.silent_s < liveness.HUNG_AFTER * one.next_s else one
 
 
-def outboxes(node: Node) -> dict[str, Outbox]:
+def outboxes(node: NodeParts) -> dict[str, Outbox]:
     """Return all outboxes of the last fetch, by node id; heartbeats with wrong signatures are left out."""
     from gitcoord.core.ledger import outbox
     from gitcoord.store.git.refs import read_refs
@@ -103,7 +103,7 @@ def outboxes(node: Node) -> dict[str, Outbox]:
     return {name: outbox.read(node.store, oid) for name, oid in sorted(refs.items())}
 
 
-def live_heartbeats(node: Node) -> list[Event]:
+def live_heartbeats(node: NodeParts) -> list[Event]:
     """Return the newest heartbeats in all outboxes, with signatures checked against the members' keys."""
     fleet = node.fleet
     return [
@@ -116,7 +116,7 @@ def live_heartbeats(node: Node) -> list[Event]:
     ]
 
 
-def pending(node: Node) -> Iterator[tuple[str, Event]]:
+def pending(node: NodeParts) -> Iterator[tuple[str, Event]]:
     """Yield the events that wait to be sequenced, with their levels: first the others' from their outboxes, then our
     own."""
     from gitcoord.core.fold.chains import Inadmissible
@@ -135,7 +135,7 @@ def pending(node: Node) -> Iterator[tuple[str, Event]]:
     yield from own_pending(node)
 
 
-def own_pending(node: Node) -> Iterator[tuple[str, Event]]:
+def own_pending(node: NodeParts) -> Iterator[tuple[str, Event]]:
     """Yield this node's queue, with the levels."""
     fleet, progress = node.fleet, node.home.progress()
     durable = progress.durable if progress.node == node.disk.node else 0

@@ -87,7 +87,7 @@ class Clones:
 
     def agree(self) -> None:
         node = next(iter(self.open.values()))
-        newcomer = node._open_replica()
+        newcomer = node.ledger.open()
         newcomer.branch = newcomer.fresh()
         advance_to(newcomer, self.tip())
         for one in self.open.values():

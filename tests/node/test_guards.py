@@ -14,12 +14,13 @@ from gitcoord.core.errors import Corrupt, Refused
 from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.features.pages import card
-from gitcoord.node import ledger_pages
+from gitcoord.node import ledger_pages, status_cache
 from gitcoord.node.agent.leader_jobs import LeaderJobs
 from gitcoord.node.agent.options import RunOptions
 from gitcoord.node.agent.runner import Runner
 from gitcoord.node.agent.sessions import AgentSessions
 from gitcoord.node.guards import RETRY_S, Guards
+from gitcoord.node.local_replica import LocalReplica
 from gitcoord.node.node import Node
 from tests.waiting import wait_until
 
@@ -124,13 +125,13 @@ def test_a_run_outlives_what_follows_a_round(node: Node, monkeypatch: pytest.Mon
     assert good.steps and said[-1] == "goodbye: goodbye" and len([one for one in said if part in one]) == 1
 
 
-@pytest.mark.parametrize("name", ["_cache_status", "_save_cache"])
+@pytest.mark.parametrize("part", [(status_cache, "save"), (LocalReplica, "save_cache")])
 def test_a_round_went_well_though_what_comes_along_fails(
-    node: Node, monkeypatch: pytest.MonkeyPatch, name: str
+    node: Node, monkeypatch: pytest.MonkeyPatch, part: tuple[object, str]
 ) -> None:
     said: list[str] = []
     node.tell = lambda kind, text: said.append(text)
-    monkeypatch.setattr(Node, name, raising(OverflowError("date")))
+    monkeypatch.setattr(*part, raising(OverflowError("date")))
     for number in range(3):
         node.append(node.draft("note", "x", actor="alice"))
         node.sync()

@@ -24,7 +24,7 @@ from gitcoord.node.clock import new_uid, passing_node_id, utc_now
 from gitcoord.node.keyring import Keyring, ensure_key
 from gitcoord.node.membership.ledger_card import Card, card_of
 from gitcoord.node.membership.shared_remote import profile_for
-from gitcoord.node.node import Store
+from gitcoord.node.private_store import Store
 from gitcoord.store.home.home import Home
 from gitcoord.store.home.records import Config
 

@@ -24,7 +24,8 @@ from gitcoord.node.membership.founding import NAMESPACES, InitRequest, find_or_f
 from gitcoord.node.membership.joining import ensure_member
 from gitcoord.node.membership.ledger_card import chain_of
 from gitcoord.node.membership.shared_remote import absolute_remote, default_remote
-from gitcoord.node.node import Node, Store, open_store
+from gitcoord.node.node import Node
+from gitcoord.node.private_store import Store, open_store
 from gitcoord.store.git import repo_location
 from gitcoord.store.git.url import without_secret
 from gitcoord.store.home import node_key

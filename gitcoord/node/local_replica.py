@@ -1,0 +1,104 @@
+"""The local replica: the folded ledger as one process has it, opened from the cache, and cached again as it grows."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from gitcoord.core.fleet_state import FleetState
+from gitcoord.core.format.event import Event
+from gitcoord.core.ledger.branch import LedgerBranch
+from gitcoord.core.round.replica import Clock, Replica, advance_to
+from gitcoord.features import FEATURES
+from gitcoord.node import fold_cache, peers, trust
+from gitcoord.node.clock import since_boot_s, utc_now
+from gitcoord.node.keyring import Keyring
+from gitcoord.node.private_store import Store
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.records import Config
+
+CACHE_EVENTS = 64  # events folded since the cache was written, before it is written again
+CACHE_S = 10.0  # between two writings by any process of the node: otherwise many fast commands would each write it
+OWN_MAX = 10_000  # lines of the queue remembered until they are folded
+
+
+class LocalReplica:
+    """Opens the replica when it is first asked for, and keeps it up with what the node's processes have fetched."""
+
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        config: Config,
+        keyring: Keyring,
+        rng: random.Random,
+        *,
+        publish: Callable[[LedgerBranch], Mapping[str, bytes | None]],
+    ) -> None:
+        self.opened: Replica | None = None
+        self._home, self._store, self._config, self._keyring = home, store, config, keyring
+        self._rng, self._publish = rng, publish
+        self._own: dict[bytes, Event | None] = {}  # lines seen in our queue: signed here, whichever node sequenced them
+        self._cached = 0  # position of the cache on disk
+
+    def caught_up(self) -> Replica:
+        """Return the replica, with all folded that another process of this node may have fetched."""
+        with fold_cache.gc_paused():
+            if self.opened is None:
+                self.opened = self.open()
+            tip = self._home.tip
+            if tip is not None and tip != self.opened.branch.tip:
+                advance_to(self.opened, tip, known=self._own)
+                self.opened.first_seen.note(self.opened.branch.fleet.position, since_boot_s())
+            self._own.clear()
+            return self.opened
+
+    def remember(self, events: Iterable[Event]) -> None:
+        """Remember own lines, so that the fold need not check them again."""
+        if len(self._own) < OWN_MAX:
+            self._own.update((one.line, one) for one in events)
+
+    def forget(self) -> None:
+        """Open the replica anew when it is next asked for: the store under it is another one."""
+        self.opened = None
+
+    def save_cache(self) -> None:
+        """Write the cache now and then only: it costs as much as the history is long, and reading on from it costs
+        little."""
+        branch = self.opened.branch if self.opened is not None else None
+        if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
+            # A cache that could not be read, and cost a whole fold, is replaced however new it is.
+            if (not self._cached or fold_cache.age_s(self._home) >= CACHE_S) and fold_cache.save(self._home, branch):
+                self._cached = branch.fleet.position
+
+    def open(self) -> Replica:
+        """Return a replica that knows what the cache knows, and no more."""
+        config = self._config
+        return Replica(
+            objects=self._store,
+            fresh=self._fresh_branch,
+            branch=self._cached_branch() or self._fresh_branch(),
+            ledger_ref=config.ledger,
+            outbox_prefix=f"{config.namespace}/nodes/",
+            clock=Clock(since_boot_s, utc_now, lambda: int(time.time())),
+            rng=self._rng,
+            fleet_id=config.fleet_id,
+            publish=self._publish,
+            anchors=trust.anchors(config),
+            accepts_checkpoints=trust.read(self._home).accepts_checkpoints,
+            parented_outbox=config.namespace.startswith("refs/heads/"),
+            first_seen=peers.first_seen(self._home.cache),
+        )
+
+    def _fresh_branch(self) -> LedgerBranch:
+        return LedgerBranch(self._store, FleetState(FEATURES, self._keyring.verifier()))
+
+    def _cached_branch(self) -> LedgerBranch | None:
+        branch = fold_cache.read(self._home, self._fresh_branch(), self._keyring.verifier())
+        if branch is None or branch.fleet.id != self._config.fleet_id:
+            return None
+        if branch.checkpoint_position and not trust.read(self._home).accepts_checkpoints:
+            return None  # a process that began with this checkpoint, before it was found wrong, wrote the cache again
+        self._cached = branch.fleet.position
+        return branch
