@@ -30,7 +30,7 @@ def command(fix: bool, as_json: bool) -> None:
     from gitcoord.github.api import account
     from gitcoord.node.diagnostics import doctor
 
-    account.lend_beside(Path.cwd())
+    account.lend_to_doctor(Path.cwd())
     findings = []
     for finding in doctor.examine(Path.cwd(), fix=fix, more=checkup.CHECKS):
         findings.append(finding)

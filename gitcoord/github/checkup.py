@@ -22,7 +22,7 @@ EXPIRES_SOON_S = 7 * 86400.0
 
 def checked(client: Client) -> RepositoryFacts:
     """Return what the credentials may do. Raise BadCredentials if that is less than an agent needs."""
-    facts, who = client.facts(), client.credentials.said
+    facts, who = client.facts(), client.credentials.label
     enough = {"repo"} if facts.private else {"repo", "public_repo"}
     if facts.scopes is not None and not enough & set(facts.scopes):
         has = ", ".join(facts.scopes) or "none"
@@ -57,7 +57,7 @@ def _github(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     with Client(name, known, patience_s=0) as client:
         facts = checked(client)
         left = client.quota()
-    yield DoctorFinding("github", OK, f"{known.said} may use {facts.name}")
+    yield DoctorFinding("github", OK, f"{known.label} may use {facts.name}")
     now = datetime.datetime.now(datetime.UTC)
     renewed = times.roughly(max(0.0, left.reset_at - now.timestamp()))
     words = f"{left.left} of {left.limit} requests left, renewed in {renewed}"
@@ -71,7 +71,7 @@ def _github(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "token",
             WARN,
-            f"{known.said} expires at {facts.expires:%Y-%m-%d %H:%M} UTC",
+            f"{known.label} expires at {facts.expires:%Y-%m-%d %H:%M} UTC",
             "make a new one in GitHub's settings and set it",
         )
 

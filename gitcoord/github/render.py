@@ -39,17 +39,21 @@ class Words:
 def review(pull_input: ReviewInput, judgement: Judgement, *, inline_too: bool = True) -> Words:
     """Render each finding once: beside its line if the diff shows that, otherwise in the body."""
     places = diff_lines.commentable(pull_input.files.listed) if inline_too else {}
-    beside: dict[tuple[str, int], list[ReviewFinding]] = {}
+    by_line: dict[tuple[str, int], list[ReviewFinding]] = {}
     rest = []
     for finding in judgement.findings:
         line = _line(finding, places)
-        if line is None or finding.path is None or ((finding.path, line) not in beside and len(beside) >= REMARKS_MAX):
+        if (
+            line is None
+            or finding.path is None
+            or ((finding.path, line) not in by_line and len(by_line) >= REMARKS_MAX)
+        ):
             rest.append(finding)
         else:
-            beside.setdefault((finding.path, line), []).append(finding)
+            by_line.setdefault((finding.path, line), []).append(finding)
     remarks = tuple(
         Remark(path, line, "\n\n".join(f"{_capital(one.text)}." for one in some))
-        for (path, line), some in sorted(beside.items())
+        for (path, line), some in sorted(by_line.items())
     )
     return Words("\n".join(_body(pull_input, judgement, rest, len(remarks))), remarks)
 
@@ -63,7 +67,7 @@ def _line(finding: ReviewFinding, places: Mapping[str, frozenset[tuple[Side, int
     return next((line for line in lines if ("RIGHT", line) in shown), None)
 
 
-def _body(pull_input: ReviewInput, judgement: Judgement, rest: Sequence[ReviewFinding], beside: int) -> list[str]:
+def _body(pull_input: ReviewInput, judgement: Judgement, rest: Sequence[ReviewFinding], remarks: int) -> list[str]:
     pull = pull_input.pull
     lines = [
         f"**gitcoord: {SAID[judgement.verdict]}.** Looked at commit {inline(pull.head)} "
@@ -76,8 +80,11 @@ def _body(pull_input: ReviewInput, judgement: Judgement, rest: Sequence[ReviewFi
             lines += ["", f"{HEADINGS[severity]}:", *(f"- {_in_line(one)}" for one in some)]
     if len(rest) > BODY_FINDINGS_MAX:
         lines += ["", f"… and {len(rest) - BODY_FINDINGS_MAX} more."]
-    if beside:
-        lines += ["", f"{_capital(_counted(beside, 'remark'))} {'stand' if beside > 1 else 'stands'} beside the lines."]
+    if remarks:
+        lines += [
+            "",
+            f"{_capital(_counted(remarks, 'remark'))} {'stand' if remarks > 1 else 'stands'} beside the lines.",
+        ]
     lines += _votes(pull_input)
     if any(not conflict.with_base for conflict in pull_input.conflicts):
         lines += ["", "`gitcoord conflict check --prs` suggests an order of merging."]

@@ -87,7 +87,7 @@ class Writer:
     def append(self, *drafts: Draft, on_secret: OnSecret | None = None) -> list[Event]:
         """Store the drafts on the local disk BEFORE this returns (QUEUED), in this order.
 
-        Raise Refused if a secret seems to stand in one; `on_secret` overrides that.
+        Raise Refused if one seems to hold a secret; `on_secret` overrides that.
         """
         return self.disk.append(self._guarded(drafts, on_secret))
 

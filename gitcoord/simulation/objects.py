@@ -57,13 +57,13 @@ class SimStore(MemoryStore):
 
     def forget_unkept(self) -> None:
         """Drop objects that no kept ref reaches: they were never synced."""
-        self.objects = self.reach(self.objects, self.kept().values(), beside={})
+        self.objects = self.reach(self.objects, self.kept().values(), known={})
 
-    def reach(self, source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
-        """Return the objects that `tips` reach in `source`, without those that `beside` has already."""
+    def reach(self, source: ObjectDict, tips: Iterable[Oid], *, known: Mapping[Oid, object]) -> ObjectDict:
+        """Return the objects that `tips` reach in `source`, without those that `known` has already."""
         found: ObjectDict = {}
         links = self.decoded.links
-        waiting = [oid for oid in tips if oid not in beside]
+        waiting = [oid for oid in tips if oid not in known]
         while waiting:
             oid = waiting.pop()
             if oid not in found:
@@ -71,6 +71,6 @@ class SimStore(MemoryStore):
                     raise Corrupt(f"object {oid} is missing from what is sent")
                 found[oid] = source[oid]
                 for one in links.get(oid, ()):  # a blob has none
-                    if one not in beside:
+                    if one not in known:
                         waiting.append(one)
         return found

@@ -1,4 +1,4 @@
-"""Files that survive a power cut: written beside, synced, renamed, and the folder synced."""
+"""Files that survive a power cut: written under a temporary name, synced, renamed, and the folder synced."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None, umask: bo
 
     The mode is `mode`, or what the folder grants, whatever the umask; with `umask` it is the umask's.
     """
-    beside = path.with_name(path.name + ".new")
+    temporary = path.with_name(path.name + ".new")
     if mode is None and not umask:
         mode = sharing.mode_in(path.parent)
-    file = open_new(beside, mode=mode)
+    file = open_new(temporary, mode=mode)
     try:
         write_all(file, data)
         os.fsync(file)
     finally:
         os.close(file)
-    os.replace(beside, path)
+    os.replace(temporary, path)
     sync_folder(path.parent)
 
 
@@ -136,17 +136,17 @@ def write_all(file: int, data: bytes) -> None:
 
 def write_quickly(path: Path, data: bytes) -> None:
     """Replace `path` at once without waiting for the disk: for files that can be rebuilt."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        file = open_new(beside, mode=sharing.mode_in(path.parent))
+        file = open_new(temporary, mode=sharing.mode_in(path.parent))
         try:
             write_all(file, data)
         finally:
             os.close(file)
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise
 
 

@@ -73,13 +73,13 @@ def check_leases(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tu
     return send, told
 
 
-def reachable_objects(source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
-    """Return what `tips` reach in `source`, stopping at objects that `beside` has already."""
+def reachable_objects(source: ObjectDict, tips: Iterable[Oid], *, known: Mapping[Oid, object]) -> ObjectDict:
+    """Return what `tips` reach in `source`, stopping at `known` objects."""
     found: ObjectDict = {}
     waiting = list(tips)
     while waiting:
         oid = waiting.pop()
-        if oid in beside or oid in found:
+        if oid in known or oid in found:
             continue
         if oid not in source:
             raise Corrupt(f"object {oid} is missing from what is sent")
@@ -171,7 +171,7 @@ class MemoryStore:
         for ref, oid in found.refs.items():
             try:
                 if oid not in self.objects:
-                    self.objects |= self.reach(self.server.objects, [oid], beside=self.objects)
+                    self.objects |= self.reach(self.server.objects, [oid], known=self.objects)
             except Corrupt as wrong:
                 if ref == self._ledger_ref:
                     raise Unreachable(f"the ledger cannot be brought here: {wrong}") from wrong
@@ -189,12 +189,12 @@ class MemoryStore:
     def to_send(self, update: Update) -> ObjectDict:
         """Return the objects that the server needs for `update` and lacks."""
         tips = [] if update.new is None else [update.new]
-        return self.reach(self.objects, tips, beside=self.server.objects)
+        return self.reach(self.objects, tips, known=self.server.objects)
 
-    def reach(self, source: ObjectDict, tips: Iterable[Oid], *, beside: Mapping[Oid, object]) -> ObjectDict:
-        """Return what `tips` reach in `source`, stopping at what `beside` has already. Raise Corrupt for missing
+    def reach(self, source: ObjectDict, tips: Iterable[Oid], *, known: Mapping[Oid, object]) -> ObjectDict:
+        """Return what `tips` reach in `source`, stopping at `known` objects. Raise Corrupt for missing
         objects."""
-        return reachable_objects(source, tips, beside=beside)
+        return reachable_objects(source, tips, known=known)
 
     def _put(self, kind: str, data: bytes) -> Oid:
         oid = oid_of(kind, data)

@@ -301,7 +301,7 @@ class Machine:
 
     def crash(self) -> None:
         """Objects that no kept ref reaches were never synced."""
-        self.store.objects = reachable_objects(self.store.objects, self.store.kept().values(), beside={})
+        self.store.objects = reachable_objects(self.store.objects, self.store.kept().values(), known={})
         self.start()
 
     def copy(self, name: str) -> Machine:

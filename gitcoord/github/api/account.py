@@ -84,7 +84,7 @@ class Account:
             client.me()
 
     def heartbeat_extras(self) -> Mapping[str, Any]:
-        return self.meter.told()
+        return self.meter.heartbeat_fields()
 
     def is_due(self, now_s: float) -> bool:
         return time.time() >= self._renew_at
@@ -150,7 +150,7 @@ def lend_here(url: str, *, say: Say) -> None:
         say("unreachable", str(wrong))
 
 
-def lend_beside(path: Path) -> None:
+def lend_to_doctor(path: Path) -> None:
     """Lend a token to the doctor, which reports by itself what is wrong with credentials."""
     from gitcoord.store.git import local_repo, repo_health
 

@@ -81,13 +81,13 @@ class Client:
         self.repository = repository
         self.credentials = credentials
         self.meter = meter or Meter()
-        self.retries = RetryPolicy(self.meter, who=credentials.said, patience_s=patience_s, sleep=sleep)
+        self.retries = RetryPolicy(self.meter, who=credentials.label, patience_s=patience_s, sleep=sleep)
         self._me: str | None = None
         address = base_url or urls.api_url(os.environ)
         if is_in_the_clear(address):
             raise BadCredentials(
                 f"{without_secret(address)} is plain http: everybody on the way could read "
-                f"{credentials.said}. Set GITHUB_API_URL to an https address"
+                f"{credentials.label}. Set GITHUB_API_URL to an https address"
             )
         self.github = github.Github(
             auth=credentials.auth(),
@@ -144,17 +144,17 @@ class Client:
             return self.read("the page", lambda: convert.facts(self.there))
         except NotFound:
             raise BadCredentials(
-                f"GitHub has no repository {self.repository}, or {self.credentials.said} is for other repositories: "
+                f"GitHub has no repository {self.repository}, or {self.credentials.label} is for other repositories: "
                 "check the remote's name, then the repositories and scopes that were chosen for it"
             ) from None
 
     def me(self) -> str:
         """Return the account that writes here: the login of a token's user, of an app with `[bot]` after it."""
         if self._me is None:
-            self._me = self.meter.account = self._asked_me()
+            self._me = self.meter.account = self._find_me()
         return self._me
 
-    def _asked_me(self) -> str:
+    def _find_me(self) -> str:
         if self.credentials.kind == "workflow":
             return "github-actions[bot]"
         if self.credentials.app is not None:
@@ -194,7 +194,7 @@ class Client:
             return self.read(f"pull request #{number}", lambda: convert.pull(self.there.get_pull(number), whole=True))
         except NotFound as wrong:
             raise Refused(
-                f"{self.repository} has no pull request #{number}, or {self.credentials.said} may not see it"
+                f"{self.repository} has no pull request #{number}, or {self.credentials.label} may not see it"
             ) from wrong
 
     def open_pulls(self) -> list[PullRequest]:

@@ -30,10 +30,10 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Credentials for the API. `said` names them in messages, without their value."""
+    """Credentials for the API. `label` names them in messages, without their value."""
 
     kind: Literal["token", "workflow", "app"]
-    said: str
+    label: str
     token: str = field(default="", repr=False)
     app: App | None = None
     is_ours: bool = True  # set for gitcoord, unlike GITHUB_TOKEN, which may be another program's

@@ -41,7 +41,7 @@ class Meter:
             self._writes.popleft()
         return sum(1 for at_s in self._writes if now_s - at_s < MINUTE_S), len(self._writes)
 
-    def told(self) -> Mapping[str, Any]:
+    def heartbeat_fields(self) -> Mapping[str, Any]:
         """Return the fields for a heartbeat; empty before the first request."""
         if self.quota is None and not self._writes:
             return {}

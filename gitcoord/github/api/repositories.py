@@ -75,8 +75,8 @@ def ensure(client: Client, *, public: bool) -> bool:
         client.write("the page", plan)
     except NotFound:
         raise BadCredentials(
-            f"GitHub knows no {owner}, or {client.credentials.said} may not make repositories there"
+            f"GitHub knows no {owner}, or {client.credentials.label} may not make repositories there"
         ) from None
     except Unprocessable as wrong:
-        raise Denied(f"{wrong}; where it is there already, {client.credentials.said} may not see it") from wrong
+        raise Denied(f"{wrong}; where it is there already, {client.credentials.label} may not see it") from wrong
     return made

@@ -110,7 +110,7 @@ class RetryPolicy:
         try:
             return ask()
         except GithubException as wrong:
-            raise in_our_words(what, self.who, wrong.status, _words(wrong.data), wrong.headers or {}) from wrong
+            raise error_for(what, self.who, wrong.status, _words(wrong.data), wrong.headers or {}) from wrong
         except RuntimeError as wrong:  # PyGithub follows no redirect to another server, and says so with this
             if "redirected" not in str(wrong):
                 raise
@@ -143,7 +143,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return max(asked_s, _jitter(state))
 
 
-def in_our_words(what: str, who: str, status: int, message: str, headers: Mapping[str, str]) -> GitcoordError:
+def error_for(what: str, who: str, status: int, message: str, headers: Mapping[str, str]) -> GitcoordError:
     """Return our error for an answer of GitHub's."""
     headers = {name.lower(): value for name, value in headers.items()}
     limit_s = limited_s(status, message, headers)

@@ -105,7 +105,7 @@ def _queue(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             "queue",
             WARN,
             f"{seen}; the chain is broken where a line was damaged",
-            "run `gitcoord sync`: what stands behind is chained again",
+            "run `gitcoord sync`: the events after it are chained again",
         )
     elif len(pending) > QUEUE_EVENTS_MAX or oldest_s > QUEUE_AGE_S_MAX:
         yield DoctorFinding("queue", WARN, seen, "run `gitcoord sync`, which tells why they do not go out")
@@ -151,12 +151,12 @@ def _keys(ctx: DoctorContext) -> Iterator[DoctorFinding]:
 def _sharing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Check that those who are meant to may write here, and nobody else."""
     home, _ = _parts(ctx)
-    found = list(sharing.astray(home.path)) if os.name != "nt" else []
+    found = list(sharing.wrong_modes(home.path)) if os.name != "nt" else []
     who = "its group works in this home" if sharing.is_shared(home.path) else "this home is its owner's alone"
     if found and ctx.fix:
-        left = [path for path in found if not sharing.bring_back(home.path, path)]
+        left = [path for path in found if not sharing.fix_mode(home.path, path)]
         if not left:
-            yield DoctorFinding("sharing", OK, f"{who}; brought back {len(found)} files and folders that were not so")
+            yield DoctorFinding("sharing", OK, f"{who}; fixed the modes of {len(found)} files and folders")
             return
         found = left
     if not found:
@@ -166,7 +166,7 @@ def _sharing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     yield DoctorFinding(
         "sharing",
         WARN,
-        f"{who}, and {len(found)} files or folders are not so: {shown}",
+        f"{who}, and {len(found)} files or folders have other modes: {shown}",
         "run `gitcoord doctor --fix`, each user for what is theirs",
     )
 

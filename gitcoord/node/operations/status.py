@@ -111,7 +111,9 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     if leader is None and value["online"]:
         found.append("nobody leads: run `gitcoord agent run`, or `gitcoord elect`")
     if leader is not None and leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
-        found.append(f"the leader, {leader['agent']}, is {leader['state']}: `gitcoord elect` tells more, or stands")
+        found.append(
+            f"the leader, {leader['agent']}, is {leader['state']}: run `gitcoord elect` to see more, or to campaign"
+        )
     for one in value["left"][:LEFT_SHOWN]:
         found.append(f"{one['ref']} stays on the remote: {cut(one['why'], TEXT_SHOWN)}; `gitcoord doctor` tells more")
     if value["proposals"]:

@@ -71,7 +71,7 @@ def scrub(text: str, secrets: Sequence[str]) -> str:
     return "\n".join(line[:LINE_CHARS_MAX] for line in text.split("\n"))
 
 
-def words(stderr: str) -> str:
+def message_of(stderr: str) -> str:
     """Return the lines of `stderr` that matter, as one line for a person."""
     kept: dict[str, None] = {}
     length = 0
@@ -113,7 +113,7 @@ def is_local_damage(stderr: str) -> bool:
 
 def fetch_error(url: str, stderr: str) -> GitcoordError:
     """Return the error for a failed fetch. `url` and `stderr` are scrubbed already."""
-    said = words(stderr) or "git gave no reason"
+    said = message_of(stderr) or "git gave no reason"
     if _DISK_FULL.search(stderr):
         return Paused(f"the local disk refused what was fetched ({said}); free some space and try again")
     if _BAD_CREDENTIALS.search(stderr):
@@ -173,8 +173,8 @@ def _one(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
     if _STALE.search(reason) and not _will_not_pass(ref, stderr):
         return Pushed(PushOutcome.STALE, reason)
     if reason == "unpacker error" and is_local_damage(stderr):
-        return Pushed(PushOutcome.UNREACHABLE, f"nothing was sent: {words(stderr)}")
-    said = words(stderr)
+        return Pushed(PushOutcome.UNREACHABLE, f"nothing was sent: {message_of(stderr)}")
+    said = message_of(stderr)
     reason = f"{NAME_TAKEN} {reason}" if _is_taken(ref, stderr) else reason
     return Pushed(PushOutcome.DENIED, f"{reason}: {said}"[:REASON_CHARS_MAX] if said else reason)
 
@@ -189,7 +189,7 @@ def _will_not_pass(ref: str, stderr: str) -> bool:
 
 
 def _without_a_line(stderr: str) -> Pushed:
-    said = words(stderr) or "git gave no reason"
+    said = message_of(stderr) or "git gave no reason"
     if _BAD_CREDENTIALS.search(stderr):
         return Pushed(PushOutcome.DENIED, f"credentials: {said}")
     if _DENIED.search(stderr) or "invalid refspec" in stderr:

@@ -121,5 +121,5 @@ class IsolatedFetch:
     def _why(result: GitResult, patience_s: float) -> str:
         if result.timed_out:
             return f"it took longer than {patience_s:g} s"
-        said = git_output.words(result.stderr)
+        said = git_output.message_of(result.stderr)
         return f"it is damaged, or larger than gitcoord takes ({said})" if said else "it is larger than gitcoord takes"

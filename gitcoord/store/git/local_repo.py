@@ -39,7 +39,7 @@ def init_repository(path: Path) -> None:
     credentials.leave_hook()
     made = spawn(["init", "--quiet", "--", str(path)], {}, LOCAL_S)
     if made.status:
-        said = git_output.words(made.stderr)
+        said = git_output.message_of(made.stderr)
         raise Paused(f"cannot make a repository at {path}: {said}; fix that, then try again")
 
 
@@ -91,7 +91,7 @@ def init_bare(path: Path, settings: Mapping[str, str]) -> None:
     options = ["--quiet", "--bare", "--template=", "--initial-branch=main"]
     made = spawn(["init", *options, "--", str(path)], {}, LOCAL_S)
     if made.status:
-        raise Paused(f"cannot make a repository at {path}: {git_output.words(made.stderr)}")
+        raise Paused(f"cannot make a repository at {path}: {git_output.message_of(made.stderr)}")
     for key, value in settings.items():
         spawn(["config", "--file", str(path / "config"), key, value], {}, LOCAL_S)
 

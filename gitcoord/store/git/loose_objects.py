@@ -58,17 +58,17 @@ class LooseObjects:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write beside and rename: the name never shows a half-written object."""
+    """Write under a temporary name and rename: the name never shows a half-written object."""
     make_folder(path.parent, exist_ok=True)
-    beside = path.with_name(f"tmp_obj_{os.getpid()}_{next(_numbers)}")  # `git prune` removes what a crash left
-    file = open_new(beside, mode=sharing.mode_in(path.parent) & 0o444)
+    temporary = path.with_name(f"tmp_obj_{os.getpid()}_{next(_numbers)}")  # `git prune` removes what a crash left
+    file = open_new(temporary, mode=sharing.mode_in(path.parent) & 0o444)
     try:
         try:
             write_all(file, data)
         finally:
             os.close(file)
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
         raise

@@ -11,7 +11,7 @@ from gitcoord.core.ports import Oid
 from gitcoord.store import program
 from gitcoord.store.git import credentials, git_store, local_repo, spawn
 from gitcoord.store.git import url as git_url
-from gitcoord.store.git.git_output import words
+from gitcoord.store.git.git_output import message_of
 from gitcoord.store.git.process import GitResult
 
 LOCAL_S = 30.0
@@ -64,7 +64,7 @@ def setting(repository: Path, key: str) -> str:
 def set_setting(repository: Path, key: str, value: str) -> str:
     """Set a setting in the repository's own file. Return what went wrong, or ""."""
     done = _run(repository, "config", "--local", key, value)
-    return words(done.stderr) if done.status else ""
+    return message_of(done.stderr) if done.status else ""
 
 
 def git_folder(repository: Path) -> Path:

@@ -21,7 +21,7 @@ REFLOG_MAX = 1000  # entries of a work tree's HEAD that are looked at
 NAMED_MAX = 3  # files that a message names
 DEPTH_MAX = 5  # of submodules in submodules
 SHARED = ("--branches", "--tags", "--remotes", "--glob=refs/stash", "--glob=refs/notes")
-"""What a removed work tree leaves behind. Git keeps refs/worktree, refs/bisect and refs/rewritten for each alone."""
+"""Refs that outlive a work tree. Each one has refs/worktree, refs/bisect and refs/rewritten for itself alone."""
 _LEFT_HEAD = re.compile(r"(?:checkout|reset):")
 
 

@@ -133,7 +133,7 @@ class Queue:
             self._write_head(HeadFile(self._head.node, head, keys=tuple(sorted(keys))))
             if not rest:
                 os.truncate(self.path, 0)  # the head says that nothing in it counts: no need to sync
-                self._took(Content(head, keys=keys))
+                self._note_content(Content(head, keys=keys))
             elif self.path.stat().st_size - sum(len(event.line) + 1 for event in rest) > DEAD_BYTES_MAX:
                 self._replace(rest)
             else:  # no rewrite each time another line waits already
@@ -164,7 +164,7 @@ class Queue:
         write_durably(self._rechained_path, queue_file.joined(rechained))
         self._write_head(to._replace(swap=True))
         self._finish_swap()
-        self._took(Content(to.base, rechained, keys=to.keys))
+        self._note_content(Content(to.base, rechained, keys=to.keys))
 
     def _sealing(self, node_id: str, after: Head, keys: Iterable[str], signer: Signers, fleet_id: str) -> Sealing:
         def node_signer(own_id: str) -> Signer:
@@ -186,9 +186,9 @@ class Queue:
 
     def _replace(self, rest: Sequence[Event]) -> None:
         write_durably(self.path, queue_file.joined(rest))
-        self._took(Content(self._head.base, rest, keys=self._head.keys))
+        self._note_content(Content(self._head.base, rest, keys=self._head.keys))
 
-    def _took(self, content: Content) -> None:
+    def _note_content(self, content: Content) -> None:
         """Remember the file's content, as written under the lock."""
         self._content, self._seen = content, self.signature()
 
@@ -261,4 +261,4 @@ class Queue:
             append_durably(self.home / "events.error.log", record.text(self.path.name))
         events, loose = self._content.events, self._content.loose
         write_durably(self.path, queue_file.joined([*events, *loose]))
-        self._took(Content(self._head.base, events, loose, self._head.keys))
+        self._note_content(Content(self._head.base, events, loose, self._head.keys))

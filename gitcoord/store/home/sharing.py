@@ -93,7 +93,7 @@ def _granted(shared: str, made: int, around: int) -> int:
     return made & PRIVATE
 
 
-def astray(home: Path) -> Iterator[Path]:
+def wrong_modes(home: Path) -> Iterator[Path]:
     """Yield what of a home all users may write, and, if a group works in it, what the group cannot.
 
     Keys are left out, and what tasks leave in their folders.
@@ -106,19 +106,19 @@ def astray(home: Path) -> Iterator[Path]:
             path = Path(folder, name)
             with contextlib.suppress(FileNotFoundError):  # others go on meanwhile
                 found = os.lstat(path)
-                if stat.S_ISLNK(found.st_mode) or not _is_astray(found, shared):
+                if stat.S_ISLNK(found.st_mode) or not _is_wrong(found, shared):
                     continue
                 yield path
 
 
-def _is_astray(found: os.stat_result, shared: bool) -> bool:
+def _is_wrong(found: os.stat_result, shared: bool) -> bool:
     if found.st_mode & stat.S_IWOTH or not shared and found.st_mode & stat.S_IWGRP:
         return True
     needed = SETS_GROUP | 0o070 if stat.S_ISDIR(found.st_mode) else 0o040 | (found.st_mode & 0o200) >> 3
     return shared and found.st_mode & needed != needed
 
 
-def bring_back(home: Path, path: Path) -> bool:
+def fix_mode(home: Path, path: Path) -> bool:
     """Give a file the mode of its place; return False if it is another user's."""
     mode = os.lstat(path).st_mode
     granted = folder_mode_in(home) if stat.S_ISDIR(mode) else mode_in(home)

@@ -258,9 +258,9 @@ def minding(world: World, words: str, *, refs: str = "refs/") -> None:
         from gitcoord.store.memory import reachable_objects
 
         old = {
-            oid: None for oid in reachable_objects(world.server.objects, [update.old] if update.old else [], beside={})
+            oid: None for oid in reachable_objects(world.server.objects, [update.old] if update.old else [], known={})
         }
-        new = reachable_objects(world.server.objects, [update.new], beside=old)
+        new = reachable_objects(world.server.objects, [update.new], known=old)
         return any(kind == "blob" and words.encode() in data for kind, data in new.values())
 
     def push(machine: Machine) -> None:

@@ -87,10 +87,12 @@ def test_one_who_lies_can_delay_and_not_stop_for_good(meter: Meter) -> None:
 
 
 def test_what_is_told_in_beats(meter: Meter) -> None:
-    assert meter.told() == {}
+    assert meter.heartbeat_fields() == {}
     meter.wrote()
     meter.quota = Quota(5000, 4321, 1_800_000_000.0)
-    assert meter.told() == {"github": {"account": "robot", "writes": [1, 1], "left": 4321, "reset": 1_800_000_000}}
+    assert meter.heartbeat_fields() == {
+        "github": {"account": "robot", "writes": [1, 1], "left": 4321, "reset": 1_800_000_000}
+    }
 
 
 def test_a_write_keeps_to_the_budget(meter: Meter, clock: Clock) -> None:

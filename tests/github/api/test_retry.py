@@ -11,7 +11,7 @@ from gitcoord.core.errors import BadCredentials, Denied, GitcoordError, Lost, Un
 from gitcoord.github.api import upsert
 from gitcoord.github.api.client import Client
 from gitcoord.github.api.models import marker
-from gitcoord.github.api.retry import Limited, in_our_words
+from gitcoord.github.api.retry import Limited, error_for
 from tests.github.conftest import Made
 from tests.github.fake import FakeGitHub, is_write
 
@@ -61,7 +61,7 @@ def headers(**more: str) -> dict[str, str]:
 def test_every_answer_has_its_own_words_and_exit_code(
     status: int, message: str, sent: dict[str, str], kind: type[GitcoordError], words: str, code: int
 ) -> None:
-    wrong = in_our_words("a thing", "the token", status, message, sent)
+    wrong = error_for("a thing", "the token", status, message, sent)
     assert isinstance(wrong, kind)
     assert words in str(wrong)
     assert wrong.exit_code == code
@@ -85,7 +85,7 @@ def test_every_answer_has_its_own_words_and_exit_code(
 def test_a_limit_says_how_long_by_githubs_own_clock(
     status: int, message: str, sent: dict[str, str], seconds: float
 ) -> None:
-    wrong = in_our_words("a thing", "the token", status, message, sent)
+    wrong = error_for("a thing", "the token", status, message, sent)
     assert isinstance(wrong, Limited)
     assert wrong.wait_s == seconds
     assert "try again after" in str(wrong)

@@ -67,7 +67,7 @@ def test_no_umask_opens_a_home_or_closes_it_to_its_group(tmp_path: Path, umask: 
             is_object = name.startswith("store.git/objects/") and not (home / name).is_dir()
             assert bool(mode & 0o020) == (works and not is_object), (name, oct(mode))
             assert not works or mode & 0o040, (name, oct(mode))
-    assert list(sharing.astray(home)) == []
+    assert list(sharing.wrong_modes(home)) == []
 
 
 def test_a_group_that_shares_a_clone_by_its_folders_alone_shares_the_home(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_two_users_of_one_group_work_in_one_clone(shared_clone: Path, umask: int
     for user, agent in ((ALICE, "alice"), (BOB, "bob"), (ALICE, "alice"), (BOB, "bob")):
         assert as_user(user, lambda agent=agent: speaks(shared_clone, agent), umask=umask) == "sequenced"
     home = find_home(shared_clone)
-    assert files.paused(home.path) is None and list(sharing.astray(home.path)) == []
+    assert files.paused(home.path) is None and list(sharing.wrong_modes(home.path)) == []
     told = as_user(BOB, lambda: home.seed("alice"), umask=umask)
     assert told.startswith("Refused: ") and "is the key of another user" in told
     assert "PermissionError" in as_user(BOB, lambda: home.key_path("alice").unlink(), umask=umask)
