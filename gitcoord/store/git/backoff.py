@@ -40,7 +40,7 @@ class _Content:
 class Backoff:
     """The pauses of the private repository at `store`. Processes share them; the newest writer wins."""
 
-    def __init__(self, store: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Path, now: Callable[[], float] = lambda: time.time()) -> None:
         self._path = store / FILE
         self._now = now
         self._seen: tuple[int, ...] = ()

@@ -69,9 +69,8 @@ def large(store: GitStore) -> Oid:
 
 def push(store: GitStore, **refs: Oid | None) -> None:
     """Put these where they are not yet, by the last parts of their names."""
-    there = store._transport.ls_remote()
     names = {"ledger": LEDGER} | {name: f"{NODES}/{name}" for name in refs if name != "ledger"}
-    store.push([Update(names[name], there.get(names[name]), oid) for name, oid in refs.items()])
+    store.push([Update(names[name], store.look_up(names[name]), oid) for name, oid in refs.items()])
 
 
 def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -131,10 +130,10 @@ def test_it_is_left_alone_and_the_others_go_on_meanwhile(
     assert reader.fetch().left and len(asked) == 3, "where nothing else is new, nothing is fetched"
 
 
-def test_another_process_leaves_it_alone_too(writer: GitStore, reader: GitStore) -> None:
+def test_another_process_leaves_it_alone_too(url: str, writer: GitStore, reader: GitStore) -> None:
     push(writer, one=commit(writer, "a"), evil=large(writer))
     reader.fetch()
-    again = GitStore(reader.path, url=reader._transport._urls[False], ledger_ref=LEDGER, outbox_prefix=NODES)
+    again = GitStore(reader.path, url=url, ledger_ref=LEDGER, outbox_prefix=NODES)
     with pytest.MonkeyPatch.context() as patch:
         asked = fetches(patch)
         assert set(again.fetch().left) == {EVIL}
@@ -142,14 +141,18 @@ def test_another_process_leaves_it_alone_too(writer: GitStore, reader: GitStore)
     assert not asked
 
 
-def test_it_comes_as_soon_as_it_fits_and_its_pause_is_over(writer: GitStore, reader: GitStore) -> None:
+def test_it_comes_as_soon_as_it_fits_and_its_pause_is_over(
+    writer: GitStore, reader: GitStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     push(writer, one=commit(writer, "a"), evil=large(writer))
     reader.fetch()
     better = commit(writer, "better")
     push(writer, evil=better)
     reader.fetch()
-    reader._mirror._backoff._now = lambda: time.time() + 60
-    found = reader.fetch()
+    real = time.time
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: real() + 60)
+        found = reader.fetch()
     assert not found.left and found.refs[EVIL] == better and reader.commit(better).message == "better"
     assert not Backoff(reader.path).failing()
 
@@ -190,13 +193,11 @@ def test_where_the_way_fails_no_outbox_is_blamed(writer: GitStore, reader: GitSt
     push(writer, one=commit(writer, "a"))
     reader.fetch()
     push(writer, one=commit(writer, "b"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader._transport, "_urls", dict.fromkeys((False, True), str(tmp_path / "absent.git")))
-        patch.setattr(reader._transport, "_access", {})
+    absent = str(tmp_path / "absent.git")
+    with GitStore(reader.path, url=absent, ledger_ref=LEDGER, outbox_prefix=NODES) as cut_off:
         with pytest.raises(Unreachable):
-            reader.fetch()
+            cut_off.fetch()
     assert not Backoff(reader.path).failing()
-    reader._transport._access = {}
     assert not reader.fetch().left
 
 
@@ -319,7 +320,7 @@ def test_refs_that_name_no_commit_cost_nobody_a_round(tmp_path: Path, writer: Gi
 
 
 def test_thousands_of_refs_are_not_fetched_also_by_the_next_process(
-    tmp_path: Path, writer: GitStore, reader: GitStore, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, url: str, writer: GitStore, reader: GitStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = bare_of(tmp_path)
     tip = commit(writer, "tip")
@@ -333,7 +334,7 @@ def test_thousands_of_refs_are_not_fetched_also_by_the_next_process(
     assert len(found.left) == 2501 - limits.OUTBOXES_MAX and len(found.strays) == 2500
     kept = [path for path in (reader.path / "refs").rglob("*") if path.is_file()]
     assert len(kept) == limits.OUTBOXES_MAX + 1
-    again = GitStore(reader.path, url=reader._transport._urls[False], ledger_ref=LEDGER, outbox_prefix=NODES)
+    again = GitStore(reader.path, url=url, ledger_ref=LEDGER, outbox_prefix=NODES)
     asked = fetches(monkeypatch)
     assert again.fetch(first={"mine"}) == found
     again.close()
