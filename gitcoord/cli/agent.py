@@ -263,7 +263,7 @@ def prove(repo: str | None, actor: str | None, as_json: bool) -> None:
       gitcoord agent prove --repo OWNER/REPO
     """
     from gitcoord.cli import forge
-    from gitcoord.node import account_proof
+    from gitcoord.node.membership import account_proof
 
     node = node_here()
     who = speaker(node, actor)

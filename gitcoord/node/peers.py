@@ -13,12 +13,12 @@ from gitcoord.core.fold.ledger_time import FirstSeen
 from gitcoord.core.format.event import Event
 from gitcoord.core.liveness import AgentLiveness, Observation
 from gitcoord.node.clock import since_boot_s
-from gitcoord.node.node_parts import NodeParts
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, write_quickly
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a command that only shows the status starts without a fold
     from gitcoord.core.ledger.outbox import Outbox
+    from gitcoord.node.node_parts import NodeParts
     from gitcoord.node.status_cache import CachedStatus
 
 FILE = "heartbeats.json"

@@ -25,7 +25,7 @@ NEWEST = 5
 def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clones]:
     """A ledger of some commits, with a checkpoint; `one` was there, and `late` comes when all is written."""
     monkeypatch.setattr(limits, "LOOK_BACK_COMMITS", NEWEST)
-    monkeypatch.setattr("gitcoord.node.node.CACHE_EVENTS", 1)
+    monkeypatch.setattr("gitcoord.node.local_replica.CACHE_EVENTS", 1)
     clones = Clones(tmp_path)
     one = clones.join("one")
     AgentSessions(one, lambda kind, text: None, lambda: False).take("one", may_lead=True, takeover=False)
