@@ -97,14 +97,14 @@ def hmac_secret(home: Home) -> bytes | None:
     if text:
         return text.encode()
     try:
-        return home.secret(home.path / "keys" / "hmac.secret").strip()
+        return home.keys.content(home.path / "keys" / "hmac.secret").strip()
     except FileNotFoundError:
         return None
 
 
 def seed_of(home: Home, agent: str) -> bytes | None:
     """Return the agent's key, of the environment or of the home; None if neither has it."""
-    return seed_from_environment(agent) or home.seed(agent)
+    return seed_from_environment(agent) or home.keys.seed(agent)
 
 
 def ensure_key(home: Home, auth: str, agent: str, *, founding: bool = False) -> None:
@@ -112,9 +112,9 @@ def ensure_key(home: Home, auth: str, agent: str, *, founding: bool = False) -> 
     if auth == "hmac":
         if hmac_secret(home) is None and founding:
             path = home.path / "keys" / "hmac.secret"
-            home.make_keys()
+            home.keys.make()
             write_durably(path, secrets.token_urlsafe(32).encode() + b"\n", mode=0o600)
         return
     if seed_of(home, agent) is None:
-        home.make_keys()
-        home.save_seed(agent, secrets.token_bytes(SEED_BYTES))
+        home.keys.make()
+        home.keys.save(agent, secrets.token_bytes(SEED_BYTES))

@@ -134,11 +134,12 @@ def write_all(file: int, data: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
-def write_quickly(path: Path, data: bytes) -> None:
-    """Replace `path` at once without waiting for the disk: for files that can be rebuilt."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+def write_quickly(path: Path, data: bytes, *, temporary: Path | None = None, read_only: bool = False) -> None:
+    """Replace `path` at once without waiting for the disk: for files that can be rebuilt, or are synced later."""
+    temporary = temporary or path.with_name(f"{path.name}.{os.getpid()}")
+    mode = sharing.mode_in(path.parent)
     try:
-        file = open_new(temporary, mode=sharing.mode_in(path.parent))
+        file = open_new(temporary, mode=mode & 0o444 if read_only else mode)
         try:
             write_all(file, data)
         finally:

@@ -58,7 +58,7 @@ def test_a_line_that_is_signed_with_another_secret_takes_no_place_and_is_named(t
 
 
 def key_of(node: Node) -> bytes:
-    seed = node.home.seed("alice")
+    seed = node.home.keys.seed("alice")
     assert seed is not None
     return seed
 
@@ -119,7 +119,7 @@ def test_the_agents_own_key_is_refused(node: Node, spelled: Any) -> None:
 
 def test_a_key_that_came_later_is_known_too(node: Node) -> None:
     node.append(node.draft("note", "words", actor="alice"))
-    node.home.save_seed("bob", bytes(range(100, 132)))
+    node.home.keys.save("bob", bytes(range(100, 132)))
     keys = node.home.path / "keys"
     os.utime(keys, ns=(0, keys.stat().st_mtime_ns + 1))
     with pytest.raises(Refused, match=r"keys/bob\.key"):

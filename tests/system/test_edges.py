@@ -186,7 +186,7 @@ def test_two_hundred_agents_on_a_few_nodes_join_and_beat(fleet: Fleet) -> None:
         with clone.node() as node:
             names = [f"{clone.agent} agent {number}" for number in range(100)]
             for name in names:
-                node.home.save_seed(name, secrets.token_bytes(32))
+                node.home.keys.save(name, secrets.token_bytes(32))
             node.append(*[node.draft("agent_joined", f"{name} joins", actor=name) for name in names])
             node.sync()
             node.local.sessions = [Session(name, secrets.token_hex(6), node.keyring.signer(name)) for name in names]

@@ -53,7 +53,7 @@ def _claim_name(node: Node, request: InitRequest) -> None:
         _check_name(node, request.agent)
     except Refused:
         if added:
-            node.home.key_path(request.agent).unlink()
+            node.home.keys.path(request.agent).unlink()
         raise
     ensure_key(node.home, node.config.auth, request.agent)
 
@@ -65,18 +65,18 @@ def _keep_given_key(node: Node, request: InitRequest) -> bool:
     if node.config.auth == "hmac":
         raise Refused("this fleet signs with one secret for all, GITCOORD_HMAC_KEY: --key does not go with it")
     try:
-        seed = seed_from_text(node.home.secret(request.key).decode("ascii", "replace").strip(), str(request.key))
+        seed = seed_from_text(node.home.keys.content(request.key).decode("ascii", "replace").strip(), str(request.key))
     except OSError as wrong:
         raise Refused(f"--key {request.key}: {wrong.strerror}") from None
-    known = node.home.seed(request.agent)
+    known = node.home.keys.seed(request.agent)
     if known not in (None, seed):
         raise Refused(
-            f"another key of {request.agent} is here, in {node.home.key_path(request.agent)}: leave out --key to use "
+            f"another key of {request.agent} is here, in {node.home.keys.path(request.agent)}: leave out --key to use "
             "that one, or move it away"
         )
     if known is None:
-        node.home.make_keys()
-        node.home.save_seed(request.agent, seed)
+        node.home.keys.make()
+        node.home.keys.save(request.agent, seed)
     return known is None
 
 

@@ -45,7 +45,7 @@ def leave(node: Node, *, force: bool, timeout_s: float) -> LeaveResult:
     remote = node.home.config().remote
     result.kept = _set_aside(node)
     for agent in result.agents:
-        key = result.kept / node.home.key_path(agent).relative_to(node.home.path)
+        key = result.kept / node.home.keys.path(agent).relative_to(node.home.path)
         words = ["gitcoord", "init", "--agent", agent, *(["--remote", remote] if remote != "origin" else [])]
         result.ways_back.append([*words, "--key", str(key)] if key.exists() else words)
     return result
@@ -81,7 +81,7 @@ def agents_here(node: Node) -> list[str]:
         return [one.id for one in members if one.id == own and not one.left]
     found = []
     for member in members:
-        if member.left or node.home.seed(member.id) is None:
+        if member.left or node.home.keys.seed(member.id) is None:
             continue
         if node.keyring.signer(member.id).key == member.key:
             found.append(member.id)

@@ -19,14 +19,14 @@ def rekey(node: Node, agent: str) -> tuple[Event, str]:
     The new key is durable BEFORE it is announced: a crash between the two must not lose the only copy.
     """
     check(node, agent)
-    coming = node.home.key_path(agent).with_suffix(".next")
+    coming = node.home.keys.path(agent).with_suffix(".next")
     if not coming.exists():
         write_durably(coming, secrets.token_bytes(SEED_BYTES).hex().encode() + b"\n", mode=0o600)
     new = Ed25519Signer(bytes.fromhex(coming.read_text(encoding="ascii")))
     known = [event for event in node.disk.pending() if event.data.get("key") == new.key]
     event = known[0] if known else node.append(announced(node, agent, new))[0]
     node.confirm(event, "sequenced", timeout_s=60)
-    os.replace(coming, node.home.key_path(agent))
+    os.replace(coming, node.home.keys.path(agent))
     return event, new.key
 
 

@@ -60,4 +60,4 @@ def _key(node: Node, agent: str) -> tuple[str | None, str]:
     if node.config.auth == "hmac":
         named = "GITCOORD_HMAC_KEY" if os.environ.get("GITCOORD_HMAC_KEY", "").strip() else None
         return key, named or str(node.home.path / "keys" / "hmac.secret")
-    return key, "GITCOORD_KEY" if seed_from_environment(agent) else str(node.home.key_path(agent))
+    return key, "GITCOORD_KEY" if seed_from_environment(agent) else str(node.home.keys.path(agent))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import zlib
@@ -11,10 +10,9 @@ from pathlib import Path
 
 from gitcoord.core.errors import Paused
 from gitcoord.core.ports import Oid
-from gitcoord.store.files import make_folder, open_new, write_all
+from gitcoord.store.files import make_folder, write_quickly
 from gitcoord.store.git import refs as git_refs
 from gitcoord.store.git.objects import encoded, oid_of
-from gitcoord.store.home import sharing
 
 UNSYNCED_MAX = 2000  # objects remembered; then all are fsynced
 ZLIB_LEVEL = 1  # git's own for loose objects; a push compresses again
@@ -61,14 +59,4 @@ def _write(path: Path, data: bytes) -> None:
     """Write under a temporary name and rename: the name never shows a half-written object."""
     make_folder(path.parent, exist_ok=True)
     temporary = path.with_name(f"tmp_obj_{os.getpid()}_{next(_numbers)}")  # `git prune` removes what a crash left
-    file = open_new(temporary, mode=sharing.mode_in(path.parent) & 0o444)
-    try:
-        try:
-            write_all(file, data)
-        finally:
-            os.close(file)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    write_quickly(path, data, temporary=temporary, read_only=True)

@@ -31,6 +31,7 @@ from gitcoord.store.files import (
 )
 from gitcoord.store.git import url as git_url
 from gitcoord.store.home import node_key, sharing
+from gitcoord.store.home.agent_keys import AgentKeys
 from gitcoord.store.home.locks import is_held
 from gitcoord.store.home.queue import Queue
 from gitcoord.store.home.records import Config, SyncProgress
@@ -57,6 +58,7 @@ class Home:
         self.queue = Queue(path)
         self.store = path / "store.git"
         self.cache = path / "cache"
+        self.keys = AgentKeys(path / "keys")
         self._progress_path = path / "progress.json"
         self._progress: tuple[tuple[int, ...], SyncProgress] = ((), SyncProgress())
         self._read: dict[str, tuple[Any, Any]] = {}
@@ -71,7 +73,7 @@ class Home:
         sharing.make_home(self.path, "")
         for folder in (self.cache, self.path / "heartbeats"):
             make_folder(folder, exist_ok=True)
-        self.make_keys()
+        self.keys.make()
         if seed is not None:
             node_key.keep(self.path, node_id, seed)
         self.queue = Queue.create(self.path, node_id=node_id, base=base)
@@ -121,51 +123,6 @@ class Home:
     def save_worktree_agent(self, agent: str) -> None:
         assert self.worktree is not None
         write_durably(self.worktree / WORKTREE_AGENT, agent_id(agent).encode() + b"\n")
-
-    # Keys
-
-    def make_keys(self) -> None:
-        """Make the folder of the keys, for the owner alone; in a shared home, for each user's own."""
-        keys = self.path / "keys"
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(keys, 0o700)
-            sharing.settle(keys, sharing.KEYS_SHARED if sharing.is_shared(self.path) else 0o700)
-
-    def key_path(self, agent: str) -> Path:
-        return self.path / "keys" / f"{agent_id(agent).casefold()}.key"
-
-    def save_seed(self, agent: str, seed: bytes) -> None:
-        """Save an agent's secret key, readable by this user only."""
-        write_durably(self.key_path(agent), seed.hex().encode() + b"\n", mode=0o600)
-
-    def seed(self, agent: str) -> bytes | None:
-        """Return an agent's 32 secret bytes; None if its key is not here."""
-        path = self.key_path(agent)
-        try:
-            return bytes.fromhex(self.secret(path).decode("ascii").strip())
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            raise Corrupt(f"{path} is not a key (64 hexadecimal characters): restore it from a backup") from None
-
-    def secret(self, path: Path) -> bytes:
-        """Return the content of a key file. Raise Refused if others may read it, or if it is another user's."""
-        try:
-            with open(path, "rb") as file:
-                mode = os.fstat(file.fileno()).st_mode
-                data = file.read(limits.EVENT_BYTES_MAX)
-        except PermissionError:
-            raise Refused(
-                f"{path} is the key of another user of this machine: join under a name of your own, with "
-                "`gitcoord init --agent NAME`"
-            ) from None
-        if os.name != "nt" and mode & 0o077:
-            raise Refused(
-                f"{path} can be read by others, so it is not used: run `gitcoord doctor --fix`, which closes "
-                "it, and `gitcoord agent rekey` if somebody may have read it. Where the disk knows no "
-                "owners, set GITCOORD_KEY instead"
-            )
-        return data
 
     # The last tip seen: no cache, but the proof of a rollback
 

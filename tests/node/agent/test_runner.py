@@ -188,7 +188,7 @@ def test_names_are_taken_as_the_fleet_writes_them(node: Node) -> None:
     assert taking.names(["ALICE", "alice"]) == ["alice"]
     with pytest.raises(Refused, match="the key of bob is not on this node"):
         taking.names(["bob"])
-    node.home.save_seed("bob", secrets.token_bytes(32))
+    node.home.keys.save("bob", secrets.token_bytes(32))
     with pytest.raises(Refused, match="bob has not joined this fleet"):
         taking.names(["bob"])
 

@@ -111,7 +111,7 @@ def test_two_files_with_the_same_number_are_two_interactions(node: Node) -> None
 def test_two_clones_that_import_one_file_have_it_once(node: Node, tmp_path: Path) -> None:
     remote = str(node.config.remote)
     with init(tmp_path / "other", InitRequest(agent="bob", remote=remote)).node as other:
-        shutil.copy(node.home.key_path("alice"), other.home.key_path("alice"))
+        shutil.copy(node.home.keys.path("alice"), other.home.keys.path("alice"))
         take(node, five(1) + five(2))
         import_log(other, io.BytesIO(five(1) + five(2)), name="old.log", actor="alice")
         node.sync()

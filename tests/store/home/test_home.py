@@ -61,25 +61,25 @@ def test_configuration_is_read_as_it_was_saved(home: Home) -> None:
 def test_keys_are_for_their_user_only(home: Home) -> None:
     before = os.umask(0)
     try:
-        home.save_seed("Agent A", b"s" * 32)
+        home.keys.save("Agent A", b"s" * 32)
     finally:
         os.umask(before)
-    assert stat.S_IMODE(home.key_path("Agent A").stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.keys.path("Agent A").stat().st_mode) == 0o600
     assert stat.S_IMODE((home.path / "keys").stat().st_mode) == 0o700
-    assert home.seed("agent a") == b"s" * 32
-    assert home.seed("bob") is None
-    home.key_path("bob").write_bytes(b"not a key\n")
+    assert home.keys.seed("agent a") == b"s" * 32
+    assert home.keys.seed("bob") is None
+    home.keys.path("bob").write_bytes(b"not a key\n")
     with pytest.raises(Refused, match=r"can be read by others, so it is not used: run `gitcoord doctor --fix`"):
-        home.seed("bob")
-    home.key_path("bob").chmod(0o600)
+        home.keys.seed("bob")
+    home.keys.path("bob").chmod(0o600)
     with pytest.raises(Corrupt, match="is not a key"):
-        home.seed("bob")
+        home.keys.seed("bob")
 
 
 def test_ids_that_are_paths_name_no_file(home: Home) -> None:
     for bad in ("../x", "a/b", "-rf", "", "x."):
         with pytest.raises(Refused, match="cannot name an agent"):
-            home.key_path(bad)
+            home.keys.path(bad)
 
 
 def test_an_outbox_noted_after_a_torn_line_is_still_known(home: Home) -> None:

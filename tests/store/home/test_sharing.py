@@ -86,13 +86,13 @@ def test_the_doctor_tells_what_all_may_write_and_mends_it(tmp_path: Path) -> Non
     (home.path / "spool").mkdir(mode=0o777)
     (home.path / "spool").chmod(0o777)
     (home.path / "config.json").chmod(0o666)
-    home.key_path("alice").chmod(0o644)
+    home.keys.path("alice").chmod(0o644)
     told = findings(home)
-    assert "2 files or folders are not so" in told["sharing"] and "others may read" in told["keys"]
+    assert "2 files or folders have other modes" in told["sharing"] and "others may read" in told["keys"]
     with pytest.raises(Refused, match="can be read by others"):
-        home.seed("alice")
+        home.keys.seed("alice")
     findings(home, fix=True)
-    assert "owner's alone" in findings(home)["sharing"] and home.seed("alice") is not None
+    assert "owner's alone" in findings(home)["sharing"] and home.keys.seed("alice") is not None
     assert stat.S_IMODE((home.path / "config.json").stat().st_mode) == 0o644
 
 
@@ -140,9 +140,9 @@ def test_two_users_of_one_group_work_in_one_clone(shared_clone: Path, umask: int
         assert as_user(user, lambda agent=agent: speaks(shared_clone, agent), umask=umask) == "sequenced"
     home = find_home(shared_clone)
     assert files.paused(home.path) is None and list(sharing.wrong_modes(home.path)) == []
-    told = as_user(BOB, lambda: home.seed("alice"), umask=umask)
+    told = as_user(BOB, lambda: home.keys.seed("alice"), umask=umask)
     assert told.startswith("Refused: ") and "is the key of another user" in told
-    assert "PermissionError" in as_user(BOB, lambda: home.key_path("alice").unlink(), umask=umask)
+    assert "PermissionError" in as_user(BOB, lambda: home.keys.path("alice").unlink(), umask=umask)
 
 
 def writes(home: Home, agent: str) -> list[str]:
