@@ -22,6 +22,7 @@ NO_WORDS: Mapping[str, str] = {
     "queue drop": "it takes an event away",
     "fleet start": "it starts agents, which hide secrets",
     "fleet stop": "it stops agents",
+    "setup": "files of a client",
     "hook install": "a file of the clone's",
     "hook uninstall": "a file of the clone's",
     "config unset": "a setting's name",

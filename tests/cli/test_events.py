@@ -40,7 +40,7 @@ def test_what_waits_comes_last_and_is_marked(alice: Clone, bob: Clone) -> None:
         shown = alice("events")
         rows = alice("events", "--json").rows()
     assert "[QUEUED]  waits" in shown.out.splitlines()[-1]
-    assert "showing what is here" in shown.err and shown.err.count("\n") == 1
+    assert "showing the local state" in shown.err and shown.err.count("\n") == 1
     assert (rows[-1]["position"], rows[-1]["level"]) == (None, "queued")
 
 

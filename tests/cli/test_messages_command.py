@@ -42,7 +42,7 @@ def test_who_looks_into_the_inbox_sees_what_is_on_the_remote(alice: Clone, bob: 
     assert bob("inbox", "--no-sync").out == ""
     wait_until(lambda: "news" in bob("inbox").out, what="the message")  # not twice within a poll
     with bob.outage():
-        wait_until(lambda: "showing what is here" in bob("inbox").err, what="the outage to be told")
+        wait_until(lambda: "showing the local state" in bob("inbox").err, what="the outage to be told")
         assert "news" in bob("inbox").out
 
 

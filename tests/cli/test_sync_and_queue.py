@@ -64,7 +64,7 @@ def test_beside_a_running_agent_it_waits_for_that_ones_round(alice: Clone) -> No
             # A round that began before the outage may still end well.
             wait_until(lambda: "reported by the agent" in alice("sync", code=None).err, what="the agent to meet it")
             alice("sync", code=4)
-            assert "showing what is here" in alice("task", "list").err
+            assert "showing the local state" in alice("task", "list").err
     finally:
         runner.send_signal(signal.SIGTERM)
         runner.communicate(timeout=WAIT_S)
@@ -143,7 +143,7 @@ def test_what_does_not_come_into_the_ledger_today_is_told_with_the_reason(
     reason = alice("queue", "list", "--json").json()["waiting"]
     assert reason.startswith("alice has put 1 lines without effect into the ledger on ")
     assert f"none of these events can be sequenced today: {reason}" in alice("queue", "list").out
-    assert "takes no more: it waits until the ledger's next day" in alice("status", "--json").json()["waiting"]
+    assert "it waits until the ledger's next day" in alice("status", "--json").json()["waiting"]
     assert any(line.startswith("! ") and "into the ledger today" in line for line in alice("status").out.splitlines())
     for _ in range(2):
         first = alice("queue", "list", "--json").json()["events"][0]["event"]

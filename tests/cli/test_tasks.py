@@ -53,7 +53,7 @@ def test_a_result_of_an_attempt_that_is_over_is_recorded_and_ends_with_3(alice: 
     bob("sync")
     bob("task", "claim", uid)
     late = alice("task", "finish", uid, "too late", code=3)
-    assert "has no effect: attempt 1 is over .released.: bob has it" in late.err
+    assert "has no effect: attempt 1 is over (released): bob has it" in late.err
     assert "too late" not in alice("task", "show", uid).out
     assert alice("task", "show", uid, "--json").json()["attempts"][0]["late"].startswith("finished at")
 
