@@ -42,8 +42,10 @@ def wait_s(budget: Budget, now_s: float, *, poll_s: float) -> float:
 def share(budget: Budget, local: LocalSessions, replica: Replica, *, node_id: str) -> None:
     """Share the repository's budget among the nodes seen alive; where it binds, heartbeats stretch."""
     profile = local.profile
-    alive = {heartbeat.node for heartbeat in replica.heartbeats() if heartbeat.data.get("state") == "alive"}
+    alive = [one for one in replica.heartbeats() if one.data.get("state") == "alive" and one.node != node_id]
+    # One member that shows itself on a hundred nodes takes one node's share.
+    nodes = 1 + min(len({one.node for one in alive}), len({one.actor.casefold() for one in alive}))
     leading = local.leading(replica.branch.fleet.terms) is not None
-    budget.share(profile.pushes_per_minute, leading=leading, nodes=len(alive | {node_id}))
+    budget.share(profile.pushes_per_minute, leading=leading, nodes=nodes)
     period = profile.heartbeat_s if leading else profile.follower_heartbeat_s
     local.stretch = max(1.0, 60 / budget.rate / period) if budget.rate else 1.0

@@ -7,10 +7,12 @@ from typing import Any
 
 from gitcoord.core.errors import BadCredentials, Corrupt, ForeignLedger, Unreachable
 from gitcoord.core.format.event import parse
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ledger.branch import BadLine, LedgerBranch
 from gitcoord.core.ledger.origin import fleet_of, is_some_ledger
 from gitcoord.core.ledger.trees import readable
 from gitcoord.core.ports import ALREADY_THERE, Fetched, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.round.commits import add_outbox
 from gitcoord.core.round.effects import (
     DurableState,
     Effect,
@@ -22,12 +24,15 @@ from gitcoord.core.round.effects import (
     SaveTip,
     Steps,
 )
-from gitcoord.core.round.replica import Replica, advance_to, descends
+from gitcoord.core.round.planning import PushPlan, is_news
+from gitcoord.core.round.replica import Replica, advance_to, descends, own_ref
 
 TOLD_AT_ONCE = 5  # refs, or bad lines; anybody who may push can make thousands
 
 
-def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) -> Generator[Effect, Any, NextStep]:
+def follow_ledger(
+    replica: Replica, disk: DurableState, local: LocalSessions, refs: dict[str, Oid]
+) -> Generator[Effect, Any, NextStep]:
     """Fold the new commits; return RESTART if the remote has moved meanwhile.
 
     A tip that does not descend from the last one seen is never followed silently.
@@ -41,7 +46,7 @@ def follow_ledger(replica: Replica, disk: DurableState, refs: dict[str, Oid]) ->
         )
         seen = None
     if seen is not None and tip != seen and not (tip and descends(replica.objects, seen, tip)):
-        if not (yield from _settle(replica, disk, seen, tip)):
+        if not (yield from _settle(replica, disk, local, seen, tip)):
             return NextStep.RESTART
         tip = disk.tip
     if tip is None:
@@ -91,34 +96,44 @@ def _is_here(replica: Replica, commit: Oid) -> bool:
     return True
 
 
-def _settle(replica: Replica, disk: DurableState, seen: Oid, tip: Oid | None) -> Generator[Effect, Any, bool]:
+def _settle(
+    replica: Replica, disk: DurableState, local: LocalSessions, seen: Oid, tip: Oid | None
+) -> Generator[Effect, Any, bool]:
     """Follow a fork of our ledger, and put ours in the place of anything else. Then `disk.tip` is what to go by.
 
     Return False if somebody else moved the ledger meanwhile.
     """
     if tip is None or descends(replica.objects, tip, seen):
         words = f"the remote's ledger was set back to {(tip or 'nothing')[:12]}; restoring {seen[:12]}"
-        answer = yield from _restore_remote(replica, tip, seen, Notify("rollback", words))
+        answer = yield from _restore_remote(replica, disk, local, tip, seen, Notify("rollback", words))
     elif (yield from _handle_fork(replica, disk, seen, tip)):
         return True
     else:
-        answer = yield from _restore_replaced(replica, disk, seen, tip)
+        answer = yield from _restore_replaced(replica, disk, local, seen, tip)
     return answer is None or answer.outcome not in (PushOutcome.STALE, PushOutcome.UNKNOWN)
 
 
 def _restore_remote(
-    replica: Replica, old: Oid | None, seen: Oid, told: Notify
+    replica: Replica, disk: DurableState, local: LocalSessions, old: Oid | None, seen: Oid, told: Notify
 ) -> Generator[Effect, Any, Pushed | None]:
     """Give the remote our ledger again, in the place of `old`. Return what it answers; None while it is left alone.
 
-    If the remote refuses, this node goes by what it has seen, pushes its outbox, and leaves the ledger alone for a
-    while.
+    Our outbox goes along if it has news: where pushes are counted, whoever replaces the ledger again and again would
+    otherwise leave none for it. If the remote refuses, this node goes by what it has seen, pushes its outbox, and
+    leaves the ledger alone for a while.
     """
     if replica.refusals.is_quiet(replica.clock.monotonic_s()):
         return None
     yield told
-    answers = yield Push((Update(replica.ledger_ref, old, seen),))
-    answer: Pushed = answers[replica.ledger_ref]
+    now_s, part = replica.clock.monotonic_s(), PushPlan(pending=replica.refusals.unblocked(disk.pending()))
+    if is_news(replica, disk, part.pending) and not replica.own.is_quiet(now_s):
+        yield from add_outbox(replica, disk, local, part, now_s, fresh=False)
+    answers: dict[str, Pushed] = yield Push((Update(replica.ledger_ref, old, seen), *part.updates))
+    own = answers.get(own_ref(replica, disk))
+    if own is not None and own.outcome is PushOutcome.ACCEPTED:
+        replica.own.accept(part.outbox_oid, part.pending[-1].head if part.pending else None)
+        local.confirm_heartbeats()
+    answer = answers[replica.ledger_ref]
     if answer.reason.startswith("credentials:"):
         raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
     if answer.outcome is PushOutcome.UNREACHABLE:
@@ -133,7 +148,7 @@ def _restore_remote(
 
 
 def _restore_replaced(
-    replica: Replica, disk: DurableState, seen: Oid, tip: Oid
+    replica: Replica, disk: DurableState, local: LocalSessions, seen: Oid, tip: Oid
 ) -> Generator[Effect, Any, Pushed | None]:
     """Put our ledger in the place of what is none of this fleet. Raise ForeignLedger where a person has to decide.
 
@@ -153,7 +168,9 @@ def _restore_replaced(
             f"{words}; this clone belongs to {replica.branch.fleet.id}, and {why}: run `gitcoord sync --restore` to "
             "put it back for the whole fleet, or `gitcoord leave` and `gitcoord init` to join the other one"
         )
-    answer = yield from _restore_remote(replica, tip, seen, Notify("replaced", f"{words}; restoring {seen[:12]}"))
+    answer = yield from _restore_remote(
+        replica, disk, local, tip, seen, Notify("replaced", f"{words}; restoring {seen[:12]}")
+    )
     if is_ledger and answer is not None and answer.outcome in (PushOutcome.ACCEPTED, PushOutcome.UNKNOWN):
         if answer.reason != ALREADY_THERE:  # then another clone did it
             yield SaveSight(disk.sight.restored(now_s))

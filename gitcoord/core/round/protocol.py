@@ -84,7 +84,7 @@ def sync(
         yield Wait(1)
     while True:
         fetched: Fetched = yield Fetch(newcomer=disk.tip is None, first=_first(replica, disk))
-        step = yield from follow_ledger(replica, disk, fetched.refs)
+        step = yield from follow_ledger(replica, disk, local, fetched.refs)
         if step is NextStep.CONTINUE:
             yield from reconcile(replica, disk, local, fetched)
             plan, now_s = yield from _observe_and_plan(replica, disk, local, fetched.refs, report, tick)

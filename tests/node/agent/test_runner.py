@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import filelock
@@ -222,6 +223,21 @@ def test_a_round_that_leaves_nothing_to_do_is_not_followed_by_another(node: Node
     assert not runner.is_due(runner.schedule.due_s - 0.001)
     runner.schedule.not_before_s = runner.schedule.due_s + 100
     assert not runner.is_due(runner.schedule.due_s + 50)  # an outage: neither polls nor news make it faster
+
+
+def test_one_member_on_many_nodes_takes_one_nodes_share_of_the_push_budget(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def share(heartbeats: list[tuple[str, str]]) -> float | None:
+        beats = [SimpleNamespace(actor=who, node=on, data={"state": "alive"}) for who, on in heartbeats]
+        monkeypatch.setattr(type(node.replica), "heartbeats", lambda self: beats)
+        node.use_profile("github")
+        push_budget.share(node.budget, node.local, node.replica, node_id="n1")
+        return node.budget.rate
+
+    honest = share([("alice", "n1"), ("bob", "n2"), ("carol", "n3")])
+    assert honest == share([("alice", "n1"), ("bob", "n2"), *(("Carol", f"n{number}") for number in range(3, 100))])
+    assert honest == share([("alice", "n1"), ("alice2", "n1"), ("bob", "n2"), ("carol", "n3")])
 
 
 def test_all_processes_of_a_node_share_one_push_budget(node: Node) -> None:
