@@ -257,8 +257,8 @@ def _by_keyword(low: str) -> list[Rule]:
         for rule in (*rules.TOKENS, *(Rule(*one) for one in RULES)):
             for keyword in rule.keywords:
                 _keywords.setdefault(keyword, []).append(rule)
-    standing = [keyword for keyword in _keywords if keyword in low]
-    return list(dict.fromkeys(rule for keyword in standing for rule in _keywords[keyword]))
+    found = [keyword for keyword in _keywords if keyword in low]
+    return list(dict.fromkeys(rule for keyword in found for rule in _keywords[keyword]))
 
 
 def _matches(rule: Rule, text: str) -> Iterator[Found]:
