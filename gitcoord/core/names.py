@@ -39,6 +39,10 @@ SIGNATURE = re.compile(r"[A-Za-z0-9_-]{42}(?:[A-Za-z0-9_-]{43}[AQgw]|[AEIMQUYcgk
 
 VOUCH = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048][A-Za-z0-9_-]{85}[AQgw]\Z")  # a key and what it signed
 
+RESERVED = ("all", "anyone", "everyone", "fleet", "gitcoord", "leader", "me", "nobody", "system")
+"""What messages and people call somebody else than one agent."""
+_ALIKE = str.maketrans({"1": "l", "0": "o", " ": "-", "_": "-", ".": "-"})
+
 _PAIRS = [one + other for one in UID_ALPHABET for other in UID_ALPHABET]
 
 
@@ -74,6 +78,15 @@ def agent_id(text: str) -> str:
 def same_agent(one: str, other: str) -> bool:
     """Return whether two ids name the same agent. Case does not count: on macOS and Windows files have such names."""
     return one.casefold() == other.casefold()
+
+
+def look_of(agent: str) -> str:
+    """Return the same text for agent ids that a person takes for each other, such as `Ieader` and `leader`.
+
+    Capital I, l and 1 look alike, as do O and 0, `rn` and m, `vv` and w, and all that separates words.
+    """
+    look = agent.replace("I", "l").casefold().translate(_ALIKE)
+    return look.replace("rn", "m").replace("vv", "w")
 
 
 def node_id(text: str) -> str:

@@ -99,3 +99,12 @@ def test_a_given_key_is_kept_and_a_wrong_one_is_not(alice: Clone, tmp_path: Path
     clone("init", "--agent", "alice", "--key", str(key))
     assert (clone.home / "keys" / "alice.key").read_bytes() == key.read_bytes()
     assert speaker(clone) == "alice"
+
+
+@pytest.mark.parametrize("name, words", [("aIice", "looks like alice"), ("All", "reads as something else")])
+def test_a_name_that_others_would_take_for_another_is_refused(
+    alice: Clone, tmp_path: Path, name: str, words: str
+) -> None:
+    clone = clone_of(alice, tmp_path / "clone", name)
+    assert words in clone("init", "--agent", name, code=2).err
+    assert "in no fleet" in clone("append", "note", "x", code=2).err

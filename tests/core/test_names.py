@@ -15,6 +15,7 @@ from gitcoord.core.names import (
     agent_id,
     event_type,
     is_agent_id,
+    look_of,
     named_id,
     node_id,
     same_agent,
@@ -101,3 +102,24 @@ def test_ids_that_begin_alike_are_shown_until_they_differ(ids: list[str], shown:
     with pytest.raises(Refused) as refused:
         named_id("x7", ids, {}, "event", shown_by="events")
     assert shown in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("leader", "Ieader"),
+        ("all", "a11"),
+        ("bob", "b0b"),
+        ("m1", "ml"),
+        ("arnold", "amold"),
+        ("w-2", "vv_2"),
+        ("Bo", "bo"),
+    ],
+)
+def test_ids_that_a_person_takes_for_each_other_look_the_same(one: str, other: str) -> None:
+    assert look_of(one) == look_of(other)
+
+
+@pytest.mark.parametrize("one, other", [("bob", "bab"), ("agent1", "agent2"), ("w-2", "w2"), ("ian", "lan")])
+def test_other_ids_do_not(one: str, other: str) -> None:
+    assert look_of(one) != look_of(other)

@@ -28,6 +28,7 @@ from gitcoord.core.fold.membership import (
 )
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.keys import fingerprint, is_named
+from gitcoord.core.names import RESERVED, look_of, same_agent
 
 __all__ = ["AUTHORITY", "EVENTS", "MemberRecord", "Members", "AgentAdmitted", "AgentLeft", "FleetFounded"]
 
@@ -62,9 +63,18 @@ class Members:
     owners: dict[str, str] = field(default_factory=dict)  # each key that a member ever had → its casefolded id
     expected: dict[str, tuple[str, Role]] = field(default_factory=dict)  # admitted before they joined: key, role
     revoked: dict[str, int] = field(default_factory=dict)  # key → the last position at which it counts
+    looks: dict[str, str] = field(default_factory=dict)  # how an id looks → the first that looks so; follows from by_id
 
     def get(self, agent: str) -> MemberRecord | None:
         return self.by_id.get(agent.casefold())
+
+    def taken_for(self, agent: str) -> str | None:
+        """Return the other id that a person would take a new agent's id for; None if there is none."""
+        look = look_of(agent)
+        if look in RESERVED:
+            return look
+        known = self.looks.get(look)
+        return known if known is not None and not same_agent(known, agent) else None
 
     def signed(self, event: Event) -> bool:
         """Return whether an event is signed with its author's key."""
@@ -163,8 +173,12 @@ class Members:
             self._enter(member)
         member.left = False
 
-    def _enter(self, member: MemberRecord) -> None:
+    def _list(self, member: MemberRecord) -> None:
         self.by_id[member.id.casefold()] = member
+        self.looks.setdefault(look_of(member.id), member.id)
+
+    def _enter(self, member: MemberRecord) -> None:
+        self._list(member)
         self.owners[member.key] = member.id.casefold()
 
     def _expel(self, agent: str) -> None:
@@ -203,7 +217,7 @@ class Members:
             member = MemberRecord(*found)
             if [*map(type, found)] != _KINDS or member.role not in ROLES:
                 raise TypeError(f"no member: {found!r}")
-            members.by_id[member.id.casefold()] = member
+            members._list(member)
         members.owners = {str(key): str(agent) for key, agent in value["owners"].items()}
         members.expected = {
             str(name): (str(key), ROLES[ROLES.index(role)]) for name, (key, role) in value["expected"].items()

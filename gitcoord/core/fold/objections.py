@@ -55,6 +55,9 @@ def _against_joining(members: Members, actor: str, key: str) -> str | None:
     bound = members.expected.get(actor.casefold())
     if bound is not None and not is_named(key, bound[0]):
         return f"{actor} is admitted with the key {bound[0]}, and this one is {fingerprint(key)}"
+    other = members.taken_for(actor) if bound is None and members.get(actor) is None else None
+    if other is not None:
+        return f"{actor} looks like {other}: an admin has to admit it first (`gitcoord agent admit`)"
     return _taken(members, key, actor)
 
 

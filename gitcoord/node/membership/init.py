@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import Head
-from gitcoord.core.names import agent_id, node_name
+from gitcoord.core.names import RESERVED, agent_id, look_of, node_name
 from gitcoord.core.round.sight import Sight
 from gitcoord.core.secret_scan.credentials import looks_like_credential
 from gitcoord.node.clock import short_name
@@ -51,6 +51,8 @@ def init(path: Path, request: InitRequest) -> InitResult:
     agent_id(request.agent)
     if looks_like_credential(request.agent):
         raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
+    if look_of(request.agent) in RESERVED:
+        raise Refused(f"{request.agent!r} reads as something else than an agent's name: choose another one")
     common = common_dir(path, messages)
     home = Home(common / "gitcoord", worktree=repo_location.worktree_git_dir(path))
     before = set(_files(home.path))

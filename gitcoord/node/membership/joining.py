@@ -84,6 +84,12 @@ def _check_name(node: Node, agent: str) -> None:
     """Raise Refused if a member has the name whose key is not here."""
     member = node.fleet.members.get(agent)
     if member is None:
+        other = None if agent.casefold() in node.fleet.members.expected else node.fleet.members.taken_for(agent)
+        if other is not None:
+            raise Refused(
+                f"{agent} looks like {other}: choose another name, or let an admin admit it first "
+                f"(`gitcoord agent admit '{agent}' --key FINGERPRINT`)"
+            )
         return
     has_key = node.config.auth == "hmac" or seed_of(node.home, agent) is not None
     if not has_key or node.keyring.signer(agent).key != member.key:

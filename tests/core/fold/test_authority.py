@@ -42,7 +42,7 @@ MODELS: dict[str, type[BaseModel]] = {
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 COMMIT = "a" * 40
 
-AUTHORS = ("guest", "member", "reviewer", "admin", "leader", "owner", "stranger", "expelled")
+AUTHORS = ("guest", "member", "reviewer", "admin", "chief", "owner", "stranger", "expelled")
 DEFINITION = {"name": "release", "steps": {"a": {"title": "A"}}}
 
 
@@ -51,12 +51,12 @@ class Scene:
 
     def __init__(self) -> None:
         self.story = story = Story().founded("admin")
-        story.joined("guest", "member", "reviewer", "leader", "owner", "expelled")
+        story.joined("guest", "member", "reviewer", "chief", "owner", "expelled")
         for agent in ("guest", "reviewer"):
             story.say("admin", "role_changed", data={"agent": agent, "role": agent})
         story.say("admin", "agent_expelled", data={"agent": "expelled"})
-        story.elect("leader", 1)
-        for agent in ("owner", "leader"):
+        story.elect("chief", 1)
+        for agent in ("owner", "chief"):
             story.say(agent, "agent_registered")
         self.things: dict[str, str] = {}
         self.make("paths_reserved", "owner", paths=["src/**"], for_s=3600)
@@ -76,7 +76,7 @@ class Scene:
         )
         self.make("autonomy_changed", "admin", level="full")  # else the leader asks first
         self.make(
-            "proposal_made", "leader", term=1, kind="assignment", occasion="o", event={"type": "x", "content": "y"}
+            "proposal_made", "chief", term=1, kind="assignment", occasion="o", event={"type": "x", "content": "y"}
         )
         self.make("message", "owner", request_s=60)
         self.make("github_claimed", "owner", login="x")
@@ -124,7 +124,7 @@ class Scene:
     def write(self, type_: str, author: str) -> str | None:
         """Write such an event as an author may who does his best; why it is void."""
         data = payload(type_, author, self.story)
-        term = 1 if author == "leader" and TABLE[type_] & LEADER else None
+        term = 1 if author == "chief" and TABLE[type_] & LEADER else None
         if type_ in CONTROL:
             data |= {"after": self.story.fleet.digest, "session": f"s-{author}"}
             return self.story.control(author, type_, data=data, term=2 if type_ == "leader_election" else term).void
@@ -170,7 +170,7 @@ def payload(type_: str, author: str, story: Story) -> dict[str, Any]:
         "workflow_step_skipped": {"step": "a"},
         "workflow_finished": {"status": "done"},
         "issue_updated": {"kind": "error", "number": 1, "events": ["0" * 16]},
-        "backup_activated": {"agent": "owner", "backup": "leader"},
+        "backup_activated": {"agent": "owner", "backup": "chief"},
         "sight_doubted": {"agents": []},
         "restart_requested": {"agent": "owner", "node": "n"},
         "fleet_founded": {"fleet": FLEET},
@@ -198,12 +198,12 @@ def expected(type_: str, author: str) -> bool:
         "member": GUEST | MEMBER,
         "reviewer": GUEST | MEMBER | REVIEWER,
         "admin": GUEST | MEMBER | REVIEWER | ADMIN,
-        "leader": GUEST | MEMBER | LEADER,
+        "chief": GUEST | MEMBER | LEADER,
         "owner": GUEST | MEMBER | OWNER | SELF | ASSIGNEE,
     }[author]
     if author != "guest":
         holds |= CANDIDATE
-        holds |= APPROVER if author != "leader" else Who(0)  # it has proposed
+        holds |= APPROVER if author != "chief" else Who(0)  # it has proposed
     return bool(who & (holds | ANYBODY))
 
 
@@ -228,9 +228,9 @@ def test_the_leaders_term_is_what_makes_a_leader_s_line() -> None:
     scene = Scene()
     for type_, who in TABLE.items():
         if who == LEADER and type_ not in CONTROL and type_ != "leader_resigned":
-            data = payload(type_, "leader", scene.story)
-            void = scene.story.say("leader", type_, data=data, re=scene.about(type_)).void
-            assert void == f"leader (member) may not write {type_}: only the leader (by its term) may"
+            data = payload(type_, "chief", scene.story)
+            void = scene.story.say("chief", type_, data=data, re=scene.about(type_)).void
+            assert void == f"chief (member) may not write {type_}: only the leader (by its term) may"
 
 
 @pytest.mark.parametrize("type_", ["note", "question", "deploy_wanted", "error"])
@@ -281,7 +281,7 @@ def test_a_leader_confirms_an_account_by_the_agents_own_signature_and_by_nothing
     story = scene.story
     story.say("member", "github_claimed", data={"login": "x"})
     for more in (
-        {"signer": "leader"},
+        {"signer": "chief"},
         {"fleet_id": "another fleet"},
         *(
             {"instead": other}
@@ -297,9 +297,9 @@ def test_a_leader_confirms_an_account_by_the_agents_own_signature_and_by_nothing
         ),
     ):
         data = confirmation(story, "owner", "x", **more)
-        assert story.say("leader", "github_confirmed", data=data, term=1).void is not None, more
+        assert story.say("chief", "github_confirmed", data=data, term=1).void is not None, more
     assert story.fleet.members.of_login("x") == frozenset()
-    assert story.say("leader", "github_confirmed", data=confirmation(story, "owner", "x"), term=1).void is None
+    assert story.say("chief", "github_confirmed", data=confirmation(story, "owner", "x"), term=1).void is None
     assert story.fleet.members.of_login("X") == {"owner"}
 
 
@@ -307,10 +307,10 @@ def test_a_proof_shown_again_takes_no_account_back() -> None:
     story = Scene().story
     old = confirmation(story, "owner", "x")
     story.say("owner", "github_claimed", data={"login": "z"})
-    assert "does not say" in str(story.say("leader", "github_confirmed", data=old, term=1).void)
+    assert "does not say" in str(story.say("chief", "github_confirmed", data=old, term=1).void)
     story.say("admin", "github_confirmed", data={"agent": "owner", "login": "z"})
     story.say("owner", "github_claimed", data={"login": "x"})
-    assert "only an admin changes that" in str(story.say("leader", "github_confirmed", data=old, term=1).void)
+    assert "only an admin changes that" in str(story.say("chief", "github_confirmed", data=old, term=1).void)
     assert story.fleet.members.of_login("z") == {"owner"}
 
 
@@ -318,7 +318,7 @@ def test_a_proof_by_a_key_that_counts_no_more_is_none() -> None:
     story = Scene().story
     story.say("admin", "key_revoked", data={"key": signer_of("owner").key})
     data = confirmation(story, "owner", "x")
-    assert "whose key counts" in str(story.say("leader", "github_confirmed", data=data, term=1).void)
+    assert "whose key counts" in str(story.say("chief", "github_confirmed", data=data, term=1).void)
 
 
 # Who leads

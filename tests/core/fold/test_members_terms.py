@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -49,6 +50,26 @@ def test_a_closed_fleet_ignores_who_was_not_admitted_by_an_admin() -> None:
     story.say("alice", "role_changed", data={"agent": "bob", "role": "admin"})
     assert story.say("bob", "agent_admitted", data=admits).void is None
     assert story.say("carol", "note").void is None
+
+
+def test_a_name_that_looks_like_a_known_one_joins_only_when_an_admin_admits_it() -> None:
+    story = Story().founded("alice").joined("carol")
+    for name, other in (
+        ("aIice", "alice"),
+        ("caro1", "carol"),
+        ("a11", "all"),
+        ("Leader", "leader"),
+        ("cAro1", "carol"),
+    ):
+        assert story.say(name, "agent_joined", node=f"n-{name.lower()}").void == (
+            f"{name} looks like {other}: an admin has to admit it first (`gitcoord agent admit`)"
+        )
+        assert f"{name} has not joined" in str(story.say(name, "note", node=f"n-{name.lower()}").void)
+    key = signer_of("caro1").key
+    assert story.say("alice", "agent_admitted", data={"agent": "caro1", "key": key}).void is None
+    assert story.say("caro1", "agent_joined", node="n-caro1").void is None
+    again = type(story.fleet.members).load(json.loads(json.dumps(story.fleet.members.dump())))
+    assert again.looks == story.fleet.members.looks and again.taken_for("caroI") == "carol"
 
 
 def test_an_admin_closes_the_fleet_and_nobody_else_does() -> None:

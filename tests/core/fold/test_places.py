@@ -280,7 +280,7 @@ def test_who_is_expelled_in_a_batch_is_a_stranger_in_the_rest_of_it(story: Story
 
 
 def test_a_flood_of_strangers_lines_waits_and_damages_nothing() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     flood, head = [], Head()
     for number in range(50):
         event = seal(

@@ -150,7 +150,7 @@ def test_an_old_goodbye_of_another_session_is_none() -> None:
 
 def test_an_election_is_never_carried_by_others() -> None:
     """Put into an outbox, it waits there for ever: its author alone pushes it, against the tip that it names."""
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     fleet = other.fleet
     line = control_lines.election(
         fleet,
@@ -197,7 +197,7 @@ def put_outbox(
 def test_an_election_after_another_log_or_with_a_wrong_term_is_void_or_takes_no_position(
     after: str | None, above: int
 ) -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     fleet = other.fleet
     data = {"session": "s", "after": after or fleet.digest}
     draft = Draft(
@@ -211,7 +211,7 @@ def test_an_election_after_another_log_or_with_a_wrong_term_is_void_or_takes_no_
 
 
 def test_an_election_replayed_is_nothing() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     old = elections(world)[0].line
     leader.append("leader_resigned", "", term=leader.fleet.terms.term)
     leader.round()
@@ -251,14 +251,14 @@ def test_a_deposed_leader_s_write_can_not_land() -> None:
 
 
 def test_a_restarted_leader_does_not_hold_its_seat_by_beating() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     leader.start()
     leader.session.may_lead = False  # it sends heartbeats, and would not lead again
     time_until(world, [leader, other], other, most_s=LOCAL.bound_s() + 2)
 
 
 def test_a_restarted_leader_stands_in_place_of_its_own_dead_session_at_once() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     dead = leader.session.id
     leader.crash()
     leader.session.replaces_session = dead
@@ -267,8 +267,8 @@ def test_a_restarted_leader_stands_in_place_of_its_own_dead_session_at_once() ->
 
 
 def test_a_takeover_replaces_a_living_session_and_the_old_one_learns_of_it() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
-    second = Machine(world, leader_written(world, "elsewhere-1"), ["leader"], runs=True)
+    world, [leader, other] = a_fleet("chief", "other")
+    second = Machine(world, leader_written(world, "elsewhere-1"), ["chief"], runs=True)
     world.machines["second"] = second
     second.session.takes_over_from = leader.session.id
     live(world, [second], 1)
@@ -285,7 +285,7 @@ def leader_written(world: World, node: str):  # type: ignore[no-untyped-def]
 
 
 def test_a_followers_own_outage_is_no_silence_of_the_leader() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
 
     def gone() -> Fetched:
         raise Unreachable("cable")
@@ -299,7 +299,7 @@ def test_a_followers_own_outage_is_no_silence_of_the_leader() -> None:
 
 
 def test_an_outage_of_the_remote_deposes_nobody() -> None:
-    world, machines = a_fleet("leader", "b", "c")
+    world, machines = a_fleet("chief", "b", "c")
     for _ in range(4):
         world.server.reachable = False
         live(world, machines, 20)
@@ -309,7 +309,7 @@ def test_an_outage_of_the_remote_deposes_nobody() -> None:
 
 
 def test_a_stale_mirror_earns_no_credit() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     live(world, [leader, other], 3)
     frozen = other.store.fetch()
     live(world, [leader, other], 3)
@@ -338,18 +338,18 @@ def test_a_stale_mirror_earns_no_credit() -> None:
     "trick", ["replayed", "older_outbox", "wrong_signature", "other_key", "no_term", "old_term", "other_session"]
 )
 def test_what_only_looks_like_a_beat_is_no_sign_of_life(trick: str) -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     live(world, [leader, other], 5)
     leader.round()
     heartbeat = leader.session.line or b""
-    history = [u.new for updates in leader.pushes for u in updates if u.ref == OUTBOXES + "leader-1"][-12:]
+    history = [u.new for updates in leader.pushes for u in updates if u.ref == OUTBOXES + "chief-1"][-12:]
     other.round()
 
     def forged(number: int) -> list[bytes]:
         terms = other.fleet.terms
         data = dict(parse(heartbeat).data) | {"n": 10_000 + number}
         term: int | None = terms.term
-        signer = signer_of("leader")
+        signer = signer_of("chief")
         if trick == "other_key":
             signer = signer_of("mallory")
         if trick == "no_term":
@@ -358,8 +358,8 @@ def test_what_only_looks_like_a_beat_is_no_sign_of_life(trick: str) -> None:
             term = terms.term - 1
         if trick == "other_session":
             data["session"] = "restarted"
-        draft = Draft("leader", "heartbeat", "", world.wall(), "0" * 16, term=term, data=data)
-        line = seal(draft, node="leader-1", after=None, signer=signer, fleet=FLEET).line
+        draft = Draft("chief", "heartbeat", "", world.wall(), "0" * 16, term=term, data=data)
+        line = seal(draft, node="chief-1", after=None, signer=signer, fleet=FLEET).line
         return [line.replace(b'"alive"', b'"Alive"') if trick == "wrong_signature" else line]
 
     start, number = world.now_s, 0
@@ -368,15 +368,15 @@ def test_what_only_looks_like_a_beat_is_no_sign_of_life(trick: str) -> None:
         if trick == "replayed":
             put_outbox(world, "mallory-1", heartbeats=[heartbeat])
         elif trick == "older_outbox":
-            world.server.refs[OUTBOXES + "leader-1"] = history[number % len(history)] or ""
+            world.server.refs[OUTBOXES + "chief-1"] = history[number % len(history)] or ""
         else:
-            put_outbox(world, "leader-1", heartbeats=forged(number))
+            put_outbox(world, "chief-1", heartbeats=forged(number))
         live(world, [other], STEP_S)
         assert world.now_s - start < LOCAL.bound_s() + 2, "it was believed"
 
 
 def test_a_beat_told_by_another_node_counts_when_the_leader_signed_it() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     number = 0
     for _ in range(40):
         number += 1
@@ -391,13 +391,13 @@ def test_one_long_gap_between_two_polls_is_little_credit_and_two_polls_are_none(
     for now_s in (0.0, 1000.0):
         watch.poll(now_s, (1, "s", 1, 0), 1.0)
     assert watch.silent_s == 1.0
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     other.local.watch.silent_s, other.local.watch.polls = 1000.0, 2
     assert campaign(other.local, other.fleet, world.now_s) is None and other.local.watch.campaign_at_s is None
 
 
 def test_a_leader_that_has_seen_higher_terms_in_a_lost_ledger_stands_again_above_them() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     leader.disk.written.term = 7
     leader.round()
     assert leader.leads and leader.fleet.terms.term == 8
@@ -410,7 +410,7 @@ def test_a_leader_that_has_seen_higher_terms_in_a_lost_ledger_stands_again_above
 
 
 def test_a_leader_that_loses_races_is_not_deposed() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     writers = [world.machine(f"w{number}") for number in range(3)]
     live(world, [leader, other, *writers], 2)
     own = leader.store.push
@@ -432,11 +432,11 @@ def test_a_leader_that_loses_races_is_not_deposed() -> None:
             leader.round()
         other.round()
         world.pass_time(STEP_S)
-    assert len(elections(world)) == 1 and leader.fleet.terms.leader == "leader"
+    assert len(elections(world)) == 1 and leader.fleet.terms.leader == "chief"
 
 
 def test_a_leader_that_is_denied_the_ledger_stops_claiming_and_is_replaced() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     own = leader.store.push
     leader.push_through = lambda updates: {
         u.ref: Pushed(PushOutcome.DENIED, "protected") if u.ref == LEDGER else own([u])[u.ref] for u in updates
@@ -448,7 +448,7 @@ def test_a_leader_that_is_denied_the_ledger_stops_claiming_and_is_replaced() -> 
 
 
 def test_a_sole_leader_that_was_denied_for_a_while_leads_on() -> None:
-    world, [leader] = a_fleet("leader")
+    world, [leader] = a_fleet("chief")
     world.server.deny = lambda update: "maintenance" if update.ref == LEDGER else None
     leader.say("try")
     live(world, [leader], 10)
@@ -460,7 +460,7 @@ def test_a_sole_leader_that_was_denied_for_a_while_leads_on() -> None:
 
 
 def test_a_leader_that_stopped_claiming_asks_the_ledger_and_leads_on_if_it_may() -> None:
-    world, [leader, _] = a_fleet("leader", "other", may_lead=True)
+    world, [leader, _] = a_fleet("chief", "other", may_lead=True)
     leader.session.claims_term = False
     leader.round()
     assert leader.session.claims_term and leader.leads
@@ -468,7 +468,7 @@ def test_a_leader_that_stopped_claiming_asks_the_ledger_and_leads_on_if_it_may()
 
 
 def test_a_leader_that_sees_an_event_lie_for_t_stops_claiming() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     third = world.machine("third")
     third.loses_every_race()
     from gitcoord.core.errors import Lost
@@ -498,7 +498,7 @@ def test_who_may_not_lead_does_not_stand() -> None:
 
 def test_of_those_that_wait_the_one_preferred_stands_first() -> None:
     for seed in range(6):
-        world, [leader, plain] = a_fleet("leader", "plain", seed=seed)
+        world, [leader, plain] = a_fleet("chief", "plain", seed=seed)
         preferred = world.machine("preferred", runs=True, election_delay_factor=0.0)
         live(world, [leader, plain, preferred], 3)
         live(world, [preferred, plain], 8)
@@ -506,7 +506,7 @@ def test_of_those_that_wait_the_one_preferred_stands_first() -> None:
 
 
 def test_the_random_wait_is_at_most_j() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     for _ in range(100):
         other.local.watch.campaign_at_s = None
         other.local.watch.silent_s, other.local.watch.polls = 100.0, 10
@@ -516,7 +516,7 @@ def test_the_random_wait_is_at_most_j() -> None:
 
 
 def test_a_leader_that_promised_a_longer_silence_is_given_it_and_not_for_ever() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     leader.local.stretch = 4.0
     leader.session.heartbeat_at_s = None
     leader.round()
@@ -537,7 +537,7 @@ def test_a_leader_that_promised_a_longer_silence_is_given_it_and_not_for_ever() 
 
 
 def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_both() -> None:
-    world, [leader] = a_fleet("leader")
+    world, [leader] = a_fleet("chief")
     own = leader.store.push
     leader.local.lease.valid_until_s = 0.0
     start = world.now_s
@@ -569,7 +569,7 @@ def test_a_leader_acts_outside_only_within_v_of_the_start_of_a_push_that_took_bo
 
 def test_a_new_leader_and_one_whose_time_had_run_out_wait_v_before_they_act() -> None:
     """So long may another one act who was copied, or whose election the remote has lost."""
-    world, [leader] = a_fleet("leader")
+    world, [leader] = a_fleet("chief")
     leader.local.lease.wanted = True
     local, terms = leader.local, leader.fleet.terms
 
@@ -594,7 +594,7 @@ def test_a_new_leader_and_one_whose_time_had_run_out_wait_v_before_they_act() ->
 
 
 def test_only_who_leads_gets_time_to_act() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     other.local.lease.valid_until_s = 0.0
     other.say("both refs of this push are taken")
     other.round()
@@ -602,7 +602,7 @@ def test_only_who_leads_gets_time_to_act() -> None:
 
 
 def test_a_renewal_is_written_when_there_is_nothing_else_to_write() -> None:
-    world, [leader] = a_fleet("leader")
+    world, [leader] = a_fleet("chief")
     leader.round()
     before = len(world.lines())
     leader.local.lease.wanted = True
@@ -614,25 +614,25 @@ def test_a_renewal_is_written_when_there_is_nothing_else_to_write() -> None:
 
 
 def test_an_agent_whose_key_is_not_the_members_does_not_stand() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     other.local.sessions = [Session("other", "s2", signer_of("mallory"))]
     live(world, [other], 10)
     assert not other.leads
 
 
 def test_beats_of_neighbours_go_along_and_junk_among_them_does_not() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     draft = Draft("other", "heartbeat", "", world.wall(), "0" * 16, data={"session": "s", "n": 1})
-    beside = seal(draft, node="leader-1", after=None, signer=signer_of("other"), fleet=FLEET).line
+    beside = seal(draft, node="chief-1", after=None, signer=signer_of("other"), fleet=FLEET).line
     leader.local.neighbours = lambda: [beside, b"junk", b"[]", b'{"actor":5}']
     world.pass_time(2)
     leader.round()
-    box = outbox.read(leader.store, world.server.refs[OUTBOXES + "leader-1"])
-    assert [heartbeat.actor for heartbeat in box.heartbeats] == ["leader", "other"]
+    box = outbox.read(leader.store, world.server.refs[OUTBOXES + "chief-1"])
+    assert [heartbeat.actor for heartbeat in box.heartbeats] == ["chief", "other"]
 
 
 def test_a_beat_that_a_neighbour_left_is_pushed_when_its_promise_is_over_and_not_before() -> None:
-    world, [leader, other, _] = a_fleet("leader", "other", "beside")
+    world, [leader, other, _] = a_fleet("chief", "other", "beside")
     other.local.sessions[0].may_lead = False
 
     def left(count: int) -> bytes:
@@ -657,7 +657,7 @@ def test_a_beat_that_a_neighbour_left_is_pushed_when_its_promise_is_over_and_not
 
 
 def test_a_session_is_heard_of_when_a_neighbour_has_pushed_what_it_left() -> None:
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     world.pass_time(1)
     other.round()
     local, fleet = other.local, other.fleet

@@ -25,7 +25,7 @@ from tests.core.driver import FLEET, Machine, World, replica_of, signer_of
 def a_fleet() -> tuple[World, Machine, Machine]:
     """A leader, a witness who was there all the time, and some history."""
     world = World()
-    leader = world.machine("leader", runs=True)
+    leader = world.machine("chief", runs=True)
     witness = world.machine("witness")
     world.settle(4)
     for number in range(3):
@@ -116,7 +116,7 @@ def test_what_somebody_put_there_by_hand_takes_no_position_and_drops_no_good_lin
     assert world.lines()[: len(good)] == good, "the next ledger commit wrote the log as it was trusted"
     assert not witness.replica.branch.damaged
     errors = [event for event in world.events() if event.type == "error"]
-    assert {event.actor for event in errors} == {"leader"}
+    assert {event.actor for event in errors} == {"chief"}
     assert len(errors) == 1, "however many lines of a commit are bad, it makes the leader write one event"
     assert errors[0].content.startswith(f"{found[0].where}: {found[0].reason}")
     assert len(found) == 1 or f"; {len(found) - 1} more bad lines in this commit" in errors[0].content

@@ -262,7 +262,7 @@ def test_any_order_of_any_events_of_any_author_folds_and_round_trips_at_any_pref
 def test_the_leader_retires_the_outbox_of_a_node_gone_for_a_day() -> None:
     from tests.core.leadership.test_sessions import a_fleet
 
-    world, [leader, other] = a_fleet("leader", "other")
+    world, [leader, other] = a_fleet("chief", "other")
     leader.round()
     ref = f"refs/gitcoord/nodes/{other.disk.node}"
     assert ref in world.server.refs
