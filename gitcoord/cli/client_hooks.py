@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitcoord.cli.common import F, as_option, echo, print_json
+from gitcoord.cli.common import F, echo, print_json
 from gitcoord.core.errors import GitcoordError
 from gitcoord.integrations.clients import CLIENTS
 
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 
 def client_option(function: F) -> F:
-    return click.option(
+    """Add --client and --as, whose `{worktree}` is that of the session, which may have begun elsewhere."""
+    acting = click.option("--as", "actor", metavar="ID", help="The acting agent  [default: this clone's agent]")
+    client = click.option(
         "--client", type=click.Choice(list(CLIENTS)), required=True, help="Read and answer the JSON of this client"
-    )(function)
+    )
+    return client(acting(function))
 
 
 @click.command("session-start")
 @client_option
-@as_option
 def session_start(client: str, actor: str | None) -> None:
     """Tell an AI client's agent what is new: unread messages and open tasks.
 
@@ -44,7 +46,6 @@ def session_start(client: str, actor: str | None) -> None:
 
 @click.command("edit")
 @client_option
-@as_option
 def edit(client: str, actor: str | None) -> None:
     """Warn an AI client's agent before it edits what another agent reserved, or refuse the edit.
 
@@ -67,7 +68,6 @@ def edit(client: str, actor: str | None) -> None:
 
 @click.command("session-end")
 @client_option
-@as_option
 def session_end(client: str, actor: str | None) -> None:
     """Give back what the session's place has reserved, when an AI client's session ends.
 

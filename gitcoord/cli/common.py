@@ -103,7 +103,14 @@ def json_option(function: F) -> F:
 
 
 def as_option(function: F) -> F:
-    return click.option("--as", "actor", metavar="ID", help="The acting agent  [default: this clone's agent]")(function)
+    """Add --as; `{worktree}` in it is filled in."""
+    return click.option(
+        "--as",
+        "actor",
+        metavar="ID",
+        callback=lambda _ctx, _option, value: value and placed(value),
+        help="The acting agent  [default: this clone's agent]",
+    )(function)
 
 
 def allow_secret_option(function: F) -> F:
@@ -180,7 +187,7 @@ def chosen_agent(node: Node | Writer, actor: str | None) -> tuple[str, str]:
             raise Refused(
                 "--as names no agent: leave it out, or name one (`gitcoord whoami` shows who acts without it)"
             )
-        return placed(actor), "chosen with --as"
+        return actor, "chosen with --as"
     found = os.environ.get("GITCOORD_AGENT", "").strip()
     if found:
         return placed(found), "chosen with GITCOORD_AGENT"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from gitcoord.integrations.clients import CLIENTS
+from gitcoord.integrations.command_lines import hook_line
 from tests.cli.clones import Clone, process_environment
 
 
@@ -116,19 +117,33 @@ def test_what_it_wrote_starts_this_copy_whatever_the_checkout_holds(alice: Clone
     evil.chmod(0o755)
     for portable, path in (([], os.environ["PATH"]), (["--portable"], f"bin{os.pathsep}/usr/bin{os.pathsep}/bin")):
         alice("setup", "claude", *portable)
-        alice("setup", "claude", "--check", *portable)
         server = json.loads((alice.path / ".mcp.json").read_text())["mcpServers"]["gitcoord"]
         settings = json.loads((alice.path / ".claude" / "settings.json").read_text())
-        for line in [
-            [server["command"], *server["args"], "--no-run"],
-            *(["/bin/sh", "-c", group[0]["hooks"][0]["command"]] for group in settings["hooks"].values()),
-        ]:
-            done = subprocess.run(
-                line, cwd=alice.path, env=process_environment({"PATH": path}), input=b"", capture_output=True
-            )
+        lines = [group[0]["hooks"][0]["command"] for group in settings["hooks"].values()]
+        assert len(lines) == 3
+        for words in ([server["command"], *server["args"], "--no-run"], *(["/bin/sh", "-c", line] for line in lines)):
+            environment = process_environment({"PATH": path})
+            done = subprocess.run(words, cwd=alice.path, env=environment, input=b"", capture_output=True)
             assert b"code of the branch" not in done.stdout + done.stderr
-            assert done.returncode == 0 or (portable and done.returncode == 127), done
+            assert done.returncode == (127 if portable and "--no-run" in words else 0), done
+            assert portable or "--no-run" in words or json.loads(done.stdout) is not None
         alice("setup", "claude", "--remove")
+
+
+def test_no_exit_code_of_a_hook_stops_a_client(alice: Clone) -> None:
+    """Exit code 2 is that of a wrong option, which an older gitcoord takes ours for; clients take it for a refusal."""
+    line = hook_line("edit", "claude", "").replace("--client", "--unknown")
+    done = subprocess.run(["/bin/sh", "-c", line], cwd=alice.path, env=process_environment({}), capture_output=True)
+    assert done.returncode == 0 and b"--unknown" in done.stderr
+    gone = hook_line("edit", "claude", "").replace("__main__", "__gone__")
+    done = subprocess.run(["/bin/sh", "-c", gone], cwd=alice.path, env=process_environment({}), capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_linked_work_tree_is_set_up_by_itself(alice: Clone) -> None:
+    linked = tree(alice, "parser")
+    alice("-C", str(linked), "setup", "claude")
+    assert (linked / ".mcp.json").exists() and not (alice.path / ".mcp.json").exists()
 
 
 def test_one_name_serves_every_work_tree(alice: Clone) -> None:
@@ -140,6 +155,7 @@ def test_one_name_serves_every_work_tree(alice: Clone) -> None:
         ).json()
         assert said["level"] == "sequenced"
         assert alice("events", "--limit", "1", "--json").rows()[-1]["event"]["actor"] == name
+        assert alice("-C", str(folder), "message", "list", "--as", "ada-{worktree}", "--json").json()["items"]
         alice("-C", str(folder), "append", "note", "hello", GITCOORD_AGENT="ada-{worktree}")
         assert alice("events", "--limit", "1", "--json").rows()[-1]["event"]["actor"] == name
     (alice.path / ".git" / "worktrees" / "alice").mkdir()  # a linked work tree with the name of the clone's folder
