@@ -20,9 +20,9 @@ PATHS_SHOWN = 3
 
 @click.group("hook", cls=Noun)
 def command() -> None:
-    """Warn before a commit touches paths that another agent reserved.
+    """Warn before a commit, or an AI client's edit, touches paths that another agent reserved.
 
-    Whether that is a warning or stops the commit is set with `gitcoord config set hook warn` (or refuse), for the
+    Whether that is a warning or stops it is set with `gitcoord config set hook warn` (or refuse), for the
     fleet or with --node for this clone.
 
     \b

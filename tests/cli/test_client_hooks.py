@@ -126,6 +126,17 @@ def test_who_is_no_member_yet_is_told_how_to_become_one(held: Clone) -> None:
     assert "gitcoord init --agent 'cursor-alice'" in said.json()["additional_context"]
 
 
+def test_without_a_name_the_agent_of_the_work_tree_acts(held: Clone) -> None:
+    linked = tree(held, "second")
+    held("-C", str(linked), "init", "--agent", "second")
+    held("-C", str(linked), "reserve", "docs")
+    call = {"cwd": str(linked), "tool_name": "Write", "tool_input": {"file_path": "docs/a.md"}}
+    assert "You are the agent second " in hook(held, "session-start", "opencode", call).json()["context"]
+    assert hook(held, "edit", "claude", call).json() == {}
+    hook(held, "session-end", "claude", call)
+    assert held("reservations", "--agent", "second", "--json").json()["items"] == []
+
+
 def test_the_news_stay_short(held: Clone, bob: Clone) -> None:
     for number in range(12):
         bob("message", "send", f"{number} " + "long " * 300, "--to", "alice")
