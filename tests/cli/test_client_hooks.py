@@ -134,7 +134,10 @@ def test_without_a_name_the_agent_of_the_work_tree_acts(held: Clone) -> None:
     assert "You are the agent second " in hook(held, "session-start", "opencode", call).json()["context"]
     assert hook(held, "edit", "claude", call).json() == {}
     hook(held, "session-end", "claude", call)
-    assert held("reservations", "--agent", "second", "--json").json()["items"] == []
+    wait_until(
+        lambda: held("reservations", "--agent", "second", "--json").json()["items"] == [],
+        what="the release, which goes out beside the hook",
+    )
 
 
 def test_the_news_stay_short(held: Clone, bob: Clone) -> None:
