@@ -405,7 +405,7 @@ def test_four_agents_do_what_the_readme_says(tmp_path: Path) -> None:
         printed = shell.run(sh("what the agents do", README), tmp_path / "work")
         assert "ben claims 'Fix the parser'" in printed and "The parser is mine" in printed
         guide = (tmp_path / "work" / "AGENTS.md").read_text(encoding="utf-8")
-        assert "gitcoord ready" in guide and (tmp_path / "cleo").is_dir()
+        assert "gitcoord next --claim" in guide and (tmp_path / "cleo").is_dir()
         shell.run("gitcoord reserve src/parser/a.py", tmp_path / "cleo", codes=(3,))
 
 

@@ -201,12 +201,14 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
             drafts = submit.drafted(node, submit.propose(node, what, raw_args, actor=who), who)
             would_write(node, name.replace(" ", "."), drafts, as_json)
             return
-        _show_outcome(name, submit.act(node, what, raw_args, actor=who, timeout_s=timeout), as_json)
+        if what.fresh:
+            refresh(node, fresh_s=node.local.profile.poll_s)
+        _show_outcome(name, what, submit.act(node, what, raw_args, actor=who, timeout_s=timeout), as_json)
 
     return run
 
 
-def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
+def _show_outcome(name: str, what: Command, outcome: Any, as_json: bool) -> None:
     ids = [event.uid for event in outcome.events]
     if as_json:
         print_json(
@@ -218,10 +220,13 @@ def _show_outcome(name: str, outcome: Any, as_json: bool) -> None:
                 **outcome.answer,
             }
         )
-    elif not ids:
+    elif not ids and what.lines is None:
         echo("nothing to do")
     for event in outcome.events if not as_json else ():
         echo(f"{event.uid[:8]} {event.content}" + (f" ({outcome.level.upper()})" if outcome.trouble else ""))
+    if what.lines is not None and not as_json:
+        for line in what.lines(outcome.answer):
+            echo(line)
     for complaint in filter(None, (outcome.trouble, outcome.answer.get("warning"))):
         echo(f"gitcoord: {complaint}", err=True)
 
@@ -289,7 +294,7 @@ def _show_answer(
         else:  # beside the output: a program that counts lines counts none
             echo(_nothing(what, raw_args), err=True)
     else:
-        for line in detail(answer):
+        for line in detail(answer) if what.lines is None else what.lines(answer):
             echo(line)
 
 

@@ -27,14 +27,14 @@ GROUPS: dict[str, dict[str, str]] = {
         "demo, simulate": "Watch a demonstration; test the protocol with faults",
     },
     "Talk": {
-        "append": "Write an event to the log",
-        "events, wait": "List events, newest last; wait for a condition",
+        "append, events, wait": "Write an event; list events; wait for a condition",
         "inbox": "List your unread messages, oldest first",
         "message": "Send messages, reply to them, and see who read them",
     },
     "Share the work": {
         "reserve": "Reserve paths, to keep other agents out of them",
         "release, reservations": "Give reserved paths back; list who holds which paths",
+        "next": "Show what to do now; --claim takes the best task",
         "task, ready": "Create, claim and finish tasks; list claimable tasks",
         "directive": "Give orders to agents, and follow their progress",
         "workflow": "Run graphs of tasks that outlive their agents",

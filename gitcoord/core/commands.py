@@ -5,7 +5,7 @@ The command line, the Python interface and the tools for AI agents are derived f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -113,6 +113,10 @@ class Command:
     urgent: bool = False  # somebody waits for the result: it may borrow from the push budget
     destructive: bool = False
     idempotent: bool = False
+    tries: int = 1  # how often it decides, if another member is faster each time
+    fresh: bool = False  # it shows the fleet: the command line syncs first, as for a query
+    shows: Callable[[Context, Any], Answer] | None = None  # the result by the arguments, also of no event at all
+    lines: Callable[[Answer], Iterable[str]] | None = None  # the result as text for people
     tool: str | None = None  # the tool, `noun_verb`, that offers it to AI agents; None: no tool does
 
 
@@ -127,4 +131,5 @@ class Query:
     columns: tuple[str, ...] = ()  # of a list's table; () for one object
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    lines: Callable[[Answer], Iterable[str]] | None = None  # one object as text for people
     tool: str | None = None

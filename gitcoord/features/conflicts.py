@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -36,6 +36,7 @@ PathName = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), NAMED]
 Kind = Annotated[str, Field(max_length=20), NAMED]
 Function = Annotated[str, Field(max_length=FUNCTION_CHARS_MAX), NAMED]
 Severity = Literal["low", "medium", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 class BranchTip(Payload):

@@ -12,7 +12,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.mcp.server import INSTRUCTIONS
 from gitcoord.mcp.tools import TOOLS_MAX, tools
 
-TOKENS_MAX = 3000
+TOKENS_MAX = 3100
 BYTES_PER_TOKEN = 3.5  # of JSON in English; less than most tokenizers need
 
 
@@ -24,7 +24,7 @@ def test_all_of_them_are_short_enough_to_be_read_each_time() -> None:
 
 def test_names_are_a_noun_and_a_verb_and_each_argument_is_described() -> None:
     for tool in tools().values():
-        assert re.fullmatch(r"[a-z]+_[a-z]+", tool.name)
+        assert re.fullmatch(r"[a-z]+_[a-z]+|next", tool.name)
         properties = tool.schema["properties"]
         assert set(tool.schema["required"]) <= set(properties)
         assert all("description" in one for name, one in properties.items() if name != "action"), tool.name

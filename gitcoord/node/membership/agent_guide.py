@@ -25,11 +25,10 @@ Things are named by the beginning of their id. Add `--json` to read an answer as
 **Before you begin**, see what is new, and take something to do:
 
 ```sh
-gitcoord sync
-gitcoord inbox
+gitcoord next
 gitcoord message reply ID "I do"
 gitcoord message read
-gitcoord ready
+gitcoord next --claim
 gitcoord task claim ID
 gitcoord task show ID
 ```
@@ -41,7 +40,7 @@ gitcoord reserve 'src/auth/**' --for 2h --why "new login"
 gitcoord reservations
 ```
 
-**While you work**, say how it goes; look into the inbox now and then:
+**While you work**, say how it goes; look into `gitcoord inbox` now and then:
 
 ```sh
 gitcoord task start ID

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import filelock
@@ -153,9 +153,23 @@ def act(
 ) -> CommandResult:
     """Write what the command asks for, and wait for the ledger's judgement.
 
-    Raise Refused; NoEffect (a Lost) if the event has none, for instance if somebody else was first; NotConfirmed if the
-    ledger has not judged it within `timeout_s` (it is queued all the same).
+    Raise Refused; NoEffect (a Lost) if the event has none, for instance if somebody else was first (a command with
+    `tries` decides again before that); NotConfirmed if the ledger has not judged it within `timeout_s` (it is queued
+    all the same).
     """
+    for left in reversed(range(command.tries)):
+        try:
+            result = _act_once(node, command, given, actor=actor, timeout_s=timeout_s)
+            break
+        except Lost:
+            if not left:
+                raise
+    if command.shows is None:
+        return result
+    return replace(result, answer=command.shows(context(node, actor), arguments(command, given)))
+
+
+def _act_once(node: Node, command: Command, given: Mapping[str, Any], *, actor: str, timeout_s: float) -> CommandResult:
     drafts = drafted(node, propose(node, command, given, actor=actor), actor)
     if not drafts:
         return CommandResult((), "sequenced", None, {})

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-from gitcoord.core.commands import Answer, Query
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.keys import fingerprint
-from gitcoord.core.names import same_agent
-from gitcoord.features.tasks.state import ASSIGNED
+from gitcoord.features.next import picture
+from gitcoord.features.tasks.queries import row
 from gitcoord.node.keyring import seed_from_environment
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
@@ -20,9 +18,7 @@ def whoami(node: Node, agent: str, source: str) -> dict[str, Any]:
     """Return what is known of the acting agent, as far as this clone has folded the ledger."""
     member = node.fleet.members.get(agent)
     ctx = submit.context(node, agent)
-    tasks = _rows(node, agent, "task list", agent=agent)
-    held = _rows(node, agent, "reservations", agent=agent)
-    unread = _rows(node, agent, "inbox") if member is not None and not member.left else []
+    held = picture.tasks_of(ctx, agent)
     key, kept = _key(node, agent)
     return {
         "agent": agent,
@@ -34,21 +30,11 @@ def whoami(node: Node, agent: str, source: str) -> dict[str, Any]:
         "key": key,
         "key_from": kept,
         "key_is_members": member is not None and key is not None and fingerprint(member.key) == key,
-        "tasks": [one for one in tasks if one["status"] != ASSIGNED],
-        "reservations": [
-            {**one, "here": (one["node"], one["place"]) == (ctx.node, ctx.place)}
-            for one in held
-            if same_agent(one["agent"], agent)
-        ],
-        "assigned": [one for one in tasks if one["status"] == ASSIGNED],
-        "unread": len(unread),
+        "tasks": [row(one) for one in held.working],
+        "reservations": picture.reservations_of(ctx, agent),
+        "assigned": [row(one) for one in held.assigned],
+        "unread": len(picture.unread(ctx)) if member is not None and not member.left else 0,
     }
-
-
-def _rows(node: Node, actor: str, name: str, **arguments: str) -> list[Answer]:
-    query = submit.named(name)
-    assert isinstance(query, Query)
-    return list(cast("Sequence[Answer]", submit.ask(node, query, arguments, actor=actor)))
 
 
 def _key(node: Node, agent: str) -> tuple[str | None, str]:

@@ -1,0 +1,67 @@
+"""Next: one answer to "what do I do now", made of the states of other features; it has no events of its own.
+
+`gitcoord next --claim` chooses and claims. The ledger judges the claim as any other; who lost chooses again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
+from gitcoord.core.feature import SequencedEvent
+from gitcoord.core.fold.authority import Who
+from gitcoord.features.next import choice, lines, picture
+from gitcoord.features.tasks.commands import OneTask, claim
+
+EVENTS: Mapping[str, type[BaseModel]] = {}
+AUTHORITY: Mapping[str, Who] = {}
+TRIES = 4  # claims of `--claim`: so many others may be faster
+
+
+@dataclass(slots=True)
+class State:
+    """Empty: it reads what others keep."""
+
+
+def fold(state: State, sequenced: SequencedEvent) -> str | None:
+    return None
+
+
+class ShowNext(Arguments):
+    claim: bool = Field(False, description="Claim the best task, and show all that is needed to begin")
+
+
+def decide(ctx: Context, args: ShowNext) -> list[NewEvent]:
+    """Return the claim of the best task; nothing if that is not wanted, or if the agent has a task to do already."""
+    picture.check_member(ctx)
+    if not args.claim or picture.has_work(ctx):
+        return []
+    assigned = picture.tasks_of(ctx, ctx.actor).assigned
+    best = assigned or [one.task for one in choice.ranked(ctx).candidates[:1]]
+    return claim(ctx, OneTask(task=best[0].id)) if best else []
+
+
+def shows(ctx: Context, args: ShowNext) -> dict[str, Any]:
+    return picture.compose(ctx, begins=args.claim)
+
+
+COMMANDS: Mapping[str, Command | Query] = {
+    "next": Command(
+        help="Show what to do now: messages, your work, conflicts, the best tasks",
+        example="gitcoord next --claim",
+        before=("gitcoord task create 'Fix the parser'",),
+        arguments=ShowNext,
+        decide=decide,
+        shows=shows,
+        lines=lines.lines,
+        fresh=True,
+        tries=TRIES,
+        urgent=True,
+        idempotent=True,
+        tool="next",
+    )
+}
