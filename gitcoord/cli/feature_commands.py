@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -29,7 +29,7 @@ from gitcoord.cli.tables import detail, print_table
 from gitcoord.core import times
 from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
 from gitcoord.core.errors import Refused
-from gitcoord.core.fields import READS_SPAN, Metavar
+from gitcoord.core.fields import READS_SPAN, Metavar, markers
 from gitcoord.features import FEATURES, LISTED
 
 if TYPE_CHECKING:
@@ -118,23 +118,11 @@ def _default(field: FieldInfo) -> str:
 
 
 def _is_span(field: FieldInfo) -> bool:
-    return READS_SPAN in _markers(field)
+    return READS_SPAN in markers(field)
 
 
 def _metavar(field: FieldInfo) -> str | None:
-    return next((one.word for one in _markers(field) if isinstance(one, Metavar)), None)
-
-
-def _markers(field: FieldInfo) -> list[Any]:
-    """Return what `Annotated` adds to a field's type, or to the type within `list[…]` or `… | None`."""
-    inner = [one for annotation in (field.annotation, *get_args(field.annotation)) for one in _metadata(annotation)]
-    return [*field.metadata, *inner]
-
-
-def _metadata(annotation: Any) -> Iterator[Any]:
-    yield from getattr(annotation, "__metadata__", ())
-    for one in get_args(annotation) if get_origin(annotation) is list else ():
-        yield from getattr(one, "__metadata__", ())
+    return next((one.word for one in markers(field) if isinstance(one, Metavar)), None)
 
 
 def _inner(annotation: Any) -> Any:

@@ -8,12 +8,13 @@ shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from gitcoord.core import limits, names, times
 from gitcoord.core.text import UNSEEN, Place, compiled, fit, spelled
@@ -148,6 +149,18 @@ class Metavar:
     """The word for a value in the help of a command line, such as AGENT. It is part of a field's type."""
 
     word: str
+
+
+def markers(field: FieldInfo) -> list[Any]:
+    """Return what `Annotated` adds to a field's type, or to the type within `list[…]` or `… | None`."""
+    inner = [one for annotation in (field.annotation, *get_args(field.annotation)) for one in _metadata(annotation)]
+    return [*field.metadata, *inner]
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for one in get_args(annotation) if get_origin(annotation) is list else ():
+        yield from getattr(one, "__metadata__", ())
 
 
 Span = Annotated[float, READS_SPAN, Field(gt=0, le=times.SPAN_S_MAX), Metavar("SPAN")]
