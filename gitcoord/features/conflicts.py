@@ -289,7 +289,6 @@ COMMANDS: Mapping[str, Command | Query] = {
         arguments=ListConflicts,
         ask=list_,
         columns=("id", "severity", "between", "files", "since"),
-        tool="fleet_show",
     ),
     "conflict show": Query(
         help="Show a recorded conflict, path by path",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,13 +10,38 @@ from typing import Any
 from gitcoord.core.commands import Command, Query
 from gitcoord.core.errors import Refused
 from gitcoord.features import FEATURES
+from gitcoord.mcp import schemas
+from gitcoord.mcp.arguments import chosen_action, shown, understood
+from gitcoord.mcp.schemas import Schema
 
 TOOLS_MAX = 12  # a model that is given more tools chooses worse
-PAGE = 20  # rows of one answer
-STDIN = "; - reads standard input"  # only people have that
+PAGE = 10  # rows of one answer
+HIDDEN = {  # arguments that a model at work does not need; it pays for each that it is shown, at every turn
+    "agent register": ("role", "depends_on", "backup", "about"),
+    "agent set": ("role", "depends_on", "backup", "github", "workload", "agent"),
+    "agent leave": ("agent",),
+    "agent list": ("registered",),
+    "directive list": ("status", "agent"),
+    "inbox": ("interaction", "priority", "order"),
+    "message broadcast": ("data", "expires"),
+    "message list": ("interaction", "priority", "to"),
+    "message reply": ("data", "priority"),
+    "message request": ("data", "expires"),
+    "message send": ("data", "expires"),
+    "reservations": ("id",),
+    "review vote": ("repo",),
+    "task create": ("attempts", "data", "time_limit"),
+    "task fail": ("attempt",),
+    "task finish": ("attempt",),
+    "task list": ("needs", "status"),
+    "task progress": ("attempt",),
+    "task release": ("attempt",),
+    "task start": ("attempt",),
+    "workflow list": ("all",),
+}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tool:
     """A tool. `actions`: the argument `action` → the command or query. A tool with one action has no such argument."""
 
@@ -41,33 +67,52 @@ class Tool:
             return next(iter(self.actions.values())).help
         return "; ".join(f"{action}: {one.help}" for action, one in self.actions.items())
 
-    @property
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the arguments of all actions; each action says which arguments it needs."""
-        properties: dict[str, Any] = {}
-        required: set[str] | None = None
-        for one in self.actions.values():
-            schema = one.arguments.model_json_schema()
-            for name, value in schema.get("properties", {}).items():
-                properties.setdefault(name, _plain(value))
-            needed = set(schema.get("required", []))
-            required = needed if required is None else required & needed
-            if isinstance(one, Query) and one.columns:
-                properties["after"] = {"type": "integer", "description": "Rows to leave out: `next` of the last answer"}
-        if len(self.actions) > 1:
-            properties = {"action": {"enum": list(self.actions)}, **properties}
-            required = {"action"} | (required or set())
-        return {"type": "object", "properties": properties, "required": sorted(required or ())}
+    @functools.cached_property
+    def schemas(self) -> dict[str, Schema]:
+        """Return the JSON Schema of the arguments of each action."""
+        return {
+            action: schemas.of_model(
+                one.arguments,
+                pages=bool(isinstance(one, Query) and one.columns),
+                hidden=HIDDEN.get(self.names[action], ()),
+            )
+            for action, one in self.actions.items()
+        }
+
+    @functools.cached_property
+    def schema(self) -> Schema:
+        return schemas.of_tool(self.schemas)
 
     def chosen(self, raw_args: Mapping[str, Any]) -> tuple[str, Command | Query, dict[str, Any]]:
         """Return the command's name on the command line, the command, and its arguments. Raise Refused."""
         rest = dict(raw_args)
-        action = rest.pop("action", None) if len(self.actions) > 1 else next(iter(self.actions))
-        if action not in self.actions:
-            raise Refused(f"no action {action!r}: give one of {', '.join(self.actions)}")
+        action: str | None = next(iter(self.actions))
+        if len(self.actions) > 1:
+            asked = rest.pop("action", None)
+            action = chosen_action(asked, self.actions)
+            if action is None:
+                wrong = "no action is given" if asked is None else f"no action {shown(str(asked))}"
+                raise Refused(f"{wrong}: give `action`, one of {', '.join(self.actions)}")
+        assert action is not None
+        properties = schemas.of_model(self.actions[action].arguments, pages=True)["properties"]
+        rest = understood(rest, properties)
+        shown_ones = self.schemas[action]["properties"]
+        for name in rest:
+            if name not in shown_ones and name not in HIDDEN.get(self.names[action], ()):
+                raise Refused(self._no_argument(name, action))
         return self.names[action], self.actions[action], rest
 
+    def _no_argument(self, name: str, action: str) -> str:
+        """Return what is wrong with an argument that the action does not take, and what it takes."""
+        schema = self.schemas[action]
+        takes = [f"{one} (needed)" if one in schema["required"] else one for one in schema["properties"]]
+        others = [one for one, its in self.schemas.items() if name in its["properties"]]
+        whose = f"an argument of {', '.join(others)} only" if others else "no argument of this tool"
+        called = action if len(self.actions) > 1 else self.name
+        return f"{shown(name)} is {whose}: {called} takes {', '.join(takes) or 'no argument'}"
 
+
+@functools.cache
 def tools() -> dict[str, Tool]:
     """Return all tools by name."""
     found: dict[str, Tool] = {}
@@ -84,18 +129,3 @@ def _action(name: str, tool: str) -> str:
     """Return the action's name: `task finish` in `task_update` is `finish`; a command of another noun stays whole."""
     noun, _, verb = name.partition(" ")
     return verb if verb and tool.startswith(f"{noun}_") else name.replace(" ", "_")
-
-
-def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a schema that a model needs. Bounds are left to the command, whose refusal names them."""
-    value = {key: one for key, one in schema.items() if key in ("type", "enum", "description")}
-    if "description" in value:
-        value["description"] = str(value["description"]).removesuffix(STDIN)
-    options = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
-    if len(options) == 1:
-        value |= _plain(options[0])
-    elif options:
-        value["anyOf"] = [_plain(one) for one in options]
-    if isinstance(schema.get("items"), Mapping):
-        value["items"] = _plain(schema["items"])
-    return value

@@ -73,7 +73,9 @@ def test_a_client_sees_tools_and_resources_and_what_is_wrong(alice: Clone) -> No
                 "refused: '/etc' is not a path inside the repository: write it from the top, such as src/auth/**",
             )
             well, text = await call(client, "path_reserve", action="reserve", pfad="x")
-            assert not well and text.startswith("refused: paths: Field required")
+            assert not well and text.startswith(
+                "refused: 'pfad' is no argument of this tool: reserve takes paths (needed)"
+            )
             well, text = await call(client, "no_tool")
             assert not well and "path_reserve" in text
 

@@ -223,7 +223,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         arguments=OneDirective,
         decide=_reports("directive_acknowledged", "acknowledges", ""),
         positional=("directive",),
-        tool="directive_update",
+        tool="fleet_update",
     ),
     "directive done": Command(
         help="Mark your part of a directive as done",
@@ -232,7 +232,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         example="gitcoord directive done 3 'it is frozen' --as bob",
         positional=("directive", "result"),
         decide=_reports("directive_done", "has done", "result"),
-        tool="directive_update",
+        tool="fleet_update",
     ),
     "directive fail": Command(
         help="Report that you cannot do your part; the directive's plan takes effect",
@@ -241,7 +241,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         example="gitcoord directive fail 3 'no access' --as bob",
         positional=("directive", "reason"),
         decide=_reports("directive_failed", "fails at", "reason"),
-        tool="directive_update",
+        tool="fleet_update",
     ),
     "directive withdraw": Command(
         help="Withdraw your directive",

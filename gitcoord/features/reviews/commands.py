@@ -140,7 +140,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         positional=("pr", "verdict"),
         idempotent=True,
         answer=_answer,
-        tool="review_vote",
+        tool="fleet_update",
     ),
     "review request": Command(
         help="Request a review of a pull request, and votes from agents",

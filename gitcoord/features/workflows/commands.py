@@ -198,7 +198,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         arguments=StartWorkflow,
         decide=start,
         positional=("workflow",),
-        tool="workflow_run",
+        tool="fleet_update",
         answer=lambda ctx, uid: {"run": row(ctx, ctx.state("workflows").runs[uid])},
     ),
     "workflow stop": Command(
@@ -209,7 +209,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         before=("gitcoord workflow start examples/release.yaml",),
         positional=("run",),
         destructive=True,
-        tool="workflow_run",
+        tool="fleet_update",
     ),
     "workflow status": Query(
         help="Show the progress of a run, or of all runs, and their slowest steps",
