@@ -10,6 +10,9 @@ from pathlib import Path
 import grimp
 import pytest
 
+from gitcoord.core.event_types import EventTypes
+from gitcoord.features import FEATURES, OWN_EVENTS
+
 TOP = Path(__file__).resolve().parents[1] / "gitcoord"
 GRAPH = grimp.build_graph("gitcoord")
 
@@ -37,3 +40,7 @@ def test_no_class_name_occurs_twice_without_a_reason() -> None:
     )
     assert len(names) > 300
     assert {name for name, count in names.items() if count > 1} == set(SAME_NAMES)
+
+
+def test_the_types_that_append_refuses_are_those_that_features_and_the_core_write() -> None:
+    assert OWN_EVENTS == EventTypes(FEATURES)._models.keys()

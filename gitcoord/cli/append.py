@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +22,10 @@ from gitcoord.cli.common import (
 )
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.core.errors import GitcoordError, NoEffect, Refused
-from gitcoord.core.names import agent_id
+from gitcoord.features import OWN_EVENTS
+
+if TYPE_CHECKING:
+    from gitcoord.node.node import Node
 
 ROUND_S = 20.0  # without --wait: the longest wait for one round, or for that of a running agent
 
@@ -71,7 +75,12 @@ def command(
     Example:
       gitcoord append question "Who takes the parser?" --to bob
     """
-    node = node_here() if wait or parent or not no_sync else None
+    if type_ in OWN_EVENTS:
+        raise Refused(
+            f"{type_} is an event of gitcoord's own, which its commands write (`gitcoord --help` lists them): give "
+            "your event another type"
+        )
+    node = node_here() if wait or parent or recipients or not no_sync else None
     writer = node or writer_here()
     draft = writer.draft(
         type_,
@@ -79,7 +88,7 @@ def command(
         actor=speaker(writer, actor),
         interaction=_number(interaction),
         re=event_id(node, parent) if node and parent else None,
-        to=[agent_id(one) for one in recipients],
+        to=_members(node, recipients) if node else (),
         data=_object(data),
     )
     if dry_run:
@@ -105,6 +114,14 @@ def command(
         if wait or isinstance(trouble, NoEffect):
             raise trouble
         echo(f"gitcoord: {trouble}", err=True)
+
+
+def _members(node: Node, recipients: Sequence[str]) -> list[str]:
+    """Return the ids of the recipients. Raise Refused if one is not in the fleet: nobody would ever read the event."""
+    from gitcoord.core.lookup import member
+    from gitcoord.node.operations import submit
+
+    return submit.judge_with_sync(node, lambda: [member(submit.context(node, ""), one) for one in recipients])
 
 
 def _number(text: str | None) -> int | None:

@@ -39,6 +39,25 @@ LISTED: dict[str, dict[str, str]] = {
     "reviews": {"review": "Request reviews of pull requests, vote, and post the fleet's verdict on GitHub"},
 }
 
+OWN_EVENTS = frozenset(
+    """
+    admission_changed agent_admitted agent_departed agent_exited agent_expelled agent_joined agent_left agent_lost
+    agent_muted agent_registered agent_restarted agent_returned agent_status_changed agent_suspected agent_unmuted
+    agent_unregistered alert_sent autonomy_changed backup_activated circuit_closed circuit_half_opened
+    circuit_opened config_changed conflict_closed conflict_found directive_acknowledged directive_done
+    directive_escalated directive_failed directive_issued directive_reassigned directive_withdrawn escalated
+    fleet_degraded fleet_founded github_claimed github_confirmed issue_updated key_changed key_revoked
+    leader_election leader_renewed leader_resigned message messages_acknowledged messages_read paths_released
+    paths_reserved proposal_approved proposal_lapsed proposal_made proposal_rejected recovery_failed
+    recovery_started request_lapsed restart_requested review_posted review_requested review_stale role_changed
+    sight_doubted task_accepted task_assigned task_cancelled task_claimed task_created task_failed task_finished
+    task_input_requested task_overdue task_progressed task_released task_started vote_cast work_redistributed
+    workflow_automated workflow_defined workflow_finished workflow_started workflow_step_ended workflow_step_skipped
+    workflow_stopped
+    """.split()
+)
+"""The types of events that features and the core write. By name: to refuse one imports no model."""
+
 
 class Features(Mapping[str, "Feature"]):
     """The modules listed above, imported when first asked for: a command that only shows help needs none of them."""

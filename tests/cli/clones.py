@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,11 @@ class Clone:
         if code is not None:
             assert result.code == code, result
         return result
+
+    def write(self, type_: str, content: str, *, to: Sequence[str] = (), **data: Any) -> None:
+        """Queue an event that no command writes, such as one without effect."""
+        with self.node() as node:
+            node.append(node.draft(type_, content, actor=self.agent, to=to, data=data))
 
     def start(self, *args: str, **environment: str) -> subprocess.Popen[str]:
         """The same in a process of its own."""

@@ -27,10 +27,10 @@ def test_events_of_all_clones_are_shown_in_the_order_of_the_log(alice: Clone, bo
     assert {row["schema"] for row in rows} == {"gitcoord.event/1"}
 
 
-def test_a_line_of_text_for_each_event(alice: Clone) -> None:
+def test_a_line_of_text_for_each_event(alice: Clone, bob: Clone) -> None:
     alice("append", "question", "who takes it?", "--to", "bob")
     last = alice("events").out.splitlines()[-1]
-    assert last.split()[:6] == ["2", "alice", "→", "bob", "question", "#1"]
+    assert last.split()[:6] == ["3", "alice", "→", "bob", "question", "#1"]
     assert last.endswith("Z  who takes it?")
 
 
@@ -109,7 +109,9 @@ def test_content_cannot_reach_the_terminal(alice: Clone) -> None:
 
 
 def test_an_event_without_effect_says_why(alice: Clone, bob: Clone) -> None:
-    bob("append", "config_changed", "x", "--data", '{"set": 5}', code=3)
+    bob.write("config_changed", "x", set=5)
+    bob("sync")
+    alice("sync")
     row = alice("events", "--json", "--type", "config_changed").rows()[0]
     assert row["void"].startswith("its data is wrong")
     assert "[no effect: its data is wrong" in alice("events", "--type", "config_changed").out
@@ -148,10 +150,23 @@ def test_following_shows_each_event_once_and_ends_with_ctrl_c(alice: Clone, bob:
 
 
 @pytest.mark.parametrize("wait", [(), ("--wait", "sequenced"), ("--wait", "durable")])
-def test_what_is_appended_and_changes_nothing_is_3_and_says_why(alice: Clone, wait: Sequence[str]) -> None:
-    told = alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', *wait, "--json", code=3)
-    assert told.json()["level"] == "sequenced" and told.json()["position"] == 2
-    assert "its data is wrong: set" in told.json()["void"] and "its data is wrong: set" in told.err
-    late = alice("append", "task_assigned", "x", "--data", '{"agent": "alice", "attempt": 1}', *wait, code=3)
-    assert "SEQUENCED at position 3" in late.out and "has no effect: " in late.err
-    assert "void" not in alice("append", "note", "x", *wait, "--json").json()
+def test_what_is_appended_and_changes_nothing_is_3_and_says_why(alice: Clone, bob: Clone, wait: Sequence[str]) -> None:
+    assert "void" not in bob("append", "note", "x", *wait, "--json").json()
+    alice("agent", "expel", "bob")
+    told = bob("append", "note", "x", *wait, "--json", code=3)
+    assert told.json()["level"] == "sequenced" and told.json()["position"] == 5
+    assert "bob was expelled" in told.json()["void"] and "bob was expelled" in told.err
+    late = bob("append", "note", "y", *wait, code=3)
+    assert "SEQUENCED at position 6" in late.out and "has no effect: " in late.err
+
+
+@pytest.mark.parametrize("type_", ["config_changed", "task_claimed", "agent_joined", "message"])
+def test_what_gitcoords_commands_write_is_not_appended(alice: Clone, type_: str) -> None:
+    assert "an event of gitcoord's own" in alice("append", type_, "x", "--no-sync", code=2).err
+
+
+def test_nothing_is_said_to_somebody_who_is_not_there(alice: Clone, bob: Clone) -> None:
+    refused = alice("append", "question", "x", "--to", "bob", "--to", "nobody", code=2).err
+    assert "no agent 'nobody' in this fleet" in refused and alice("queue", "list", "--json").json()["events"] == []
+    alice("append", "question", "x", "--to", "BOB")
+    assert alice("events", "--json", "--limit", "1").rows()[0]["event"]["to"] == ["bob"]

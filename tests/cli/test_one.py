@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.cli.clones import Clone
@@ -17,20 +15,18 @@ CONFLICT = {**BRANCHES, "paths": [{"path": "src/a.py", "kind": "content"}], "sev
     [
         (("reserve", "src/**", "--why", "login"), "reservations", "reservations", "reservations", ("why", "login")),
         (("append", "error", "disk full"), "alerts", "alerts", "alerts", ("text", "disk full")),
-        (
-            ("append", "conflict_found", "they do", "--data", json.dumps(CONFLICT)),
-            "conflict list",
-            "conflict show",
-            "conflict.show",
-            ("files", ["src/a.py"]),
-        ),
+        (("conflict_found",), "conflict list", "conflict show", "conflict.show", ("files", ["src/a.py"])),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_one_is_shown_by_its_id_and_by_its_position(
     alice: Clone, said: tuple[str, ...], listed: str, shown: str, schema: str, field: tuple[str, object]
 ) -> None:
-    alice(*said)
+    if said == ("conflict_found",):
+        alice.write("conflict_found", "they do", **CONFLICT)
+        alice("sync")
+    else:
+        alice(*said)
     [row] = alice(*listed.split(), "--json").json()["items"]
     one = alice(*shown.split(), row["id"][:6], "--json").json()
     assert one == {"schema": f"gitcoord.{schema}/1", **row, "position": 2} and one[field[0]] == field[1]

@@ -35,14 +35,14 @@ def test_a_round_tells_what_it_achieved(alice: Clone, bob: Clone) -> None:
 
 
 def test_what_a_round_brought_to_its_place_without_effect_is_told_with_the_reason(alice: Clone) -> None:
-    alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', "--no-sync")
+    alice.write("config_changed", "x", nonsense=1)
     alice("append", "note", "fine", "--no-sync")
     told = alice("sync", "--json").json()
     assert (told["sequenced"], told["queued"]) == (2, 0)
     [void] = told["void"]
     assert void["position"] == 2 and void["reason"].startswith("its data is wrong: set")
     assert contents(alice) == []
-    alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', "--no-sync")
+    alice.write("config_changed", "x", nonsense=1)
     told = alice("sync")
     assert "1 sequenced, 1 without effect" in told.out and "has no effect: its data is wrong: set" in told.err
 
@@ -137,7 +137,7 @@ def test_what_does_not_come_into_the_ledger_today_is_told_with_the_reason(
 ) -> None:
     monkeypatch.setattr("gitcoord.core.fold.places.VOID_LINES_OF_MEMBER_MAX", 2)
     for _ in range(3):
-        alice("append", "config_changed", "x", "--data", '{"nonsense": 1}', "--no-sync")
+        alice.write("config_changed", "x", nonsense=1)
         alice("sync")
     assert contents(alice) == ["x", "x"], "one place is spare, for a control line"
     reason = alice("queue", "list", "--json").json()["waiting"]

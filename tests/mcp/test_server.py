@@ -83,7 +83,7 @@ def test_a_client_sees_tools_and_resources_and_what_is_wrong(alice: Clone) -> No
 
 
 def test_what_others_wrote_comes_as_data_and_says_so(alice: Clone, bob: Clone) -> None:
-    bob("append", "message", TRICK, "--to", "alice", "--data", json.dumps({"payload": {TRICK: TRICK}}))
+    bob.write("message", TRICK, to=["alice"], payload={TRICK: TRICK})
     task = bob("task", "create", "x", "--body", TRICK, "--json").json()["ids"][0]
     bob("task", "cancel", task, TRICK)
 

@@ -93,7 +93,7 @@ def ask(
     asked = arguments(query, given)
     if not again:
         return query.ask(context(node, actor), asked)
-    return _judge_with_sync(node, lambda: query.ask(context(node, actor), asked))
+    return judge_with_sync(node, lambda: query.ask(context(node, actor), asked))
 
 
 def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[NewEvent]:
@@ -110,7 +110,7 @@ def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: st
             check_right(node, actor, one.type, re=one.re, data=one.data)
         return proposals
 
-    return _judge_with_sync(node, judged)
+    return judge_with_sync(node, judged)
 
 
 def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ def drafted(node: Node, proposals: Sequence[NewEvent], actor: str) -> list[Draft
     return node.drafted(proposals, actor=actor)
 
 
-def _judge_with_sync(node: Node, judge: Callable[[], T]) -> T:
+def judge_with_sync(node: Node, judge: Callable[[], T]) -> T:
     """Sync once before reporting a refusal: the local state may be stale."""
     try:
         return judge()
