@@ -13,8 +13,8 @@ from typing import Any
 
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.fleet_state import FleetState as Fold
+from gitcoord.simulation.hostile.access import NAME
 from gitcoord.simulation.hostile.gains import LEADER_EVENTS_EACH, LEADER_EVENTS_MIN
-from gitcoord.simulation.hostile.member import NAME
 from tests.faults.hostile_member import done_by
 from tests.system.fleet import Agent, Clone, Fleet
 

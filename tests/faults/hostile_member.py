@@ -27,7 +27,8 @@ from gitcoord.core.ports import Oid, TreeEntry
 from gitcoord.core.round.replica import advance_to
 from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node, open_node
-from gitcoord.simulation.hostile.member import NAME, Hostile
+from gitcoord.simulation.hostile.access import NAME
+from gitcoord.simulation.hostile.member import Hostile
 from gitcoord.simulation.world import LEDGER, OUTBOXES
 
 DONE = "hostile.jsonl"  # in FOLDER: a line for each thing that it did

@@ -13,7 +13,7 @@ from gitcoord.core import limits
 from gitcoord.core.feature import dump
 from gitcoord.core.format.event import Draft, parse
 from gitcoord.simulation.checking.reference_fold import Ledger
-from gitcoord.simulation.hostile.member import NAME
+from gitcoord.simulation.hostile.access import NAME
 from gitcoord.simulation.machine import Machine, machines
 
 if TYPE_CHECKING:
