@@ -1,41 +1,77 @@
-"""Calls of an AI agent: served by one node, one after the other, after a sync if the state may be stale."""
+"""Calls of an AI agent: served by one node, one after the other, after a sync if the state may be stale.
+
+Every answer says as of which position it is, how old that knowledge is, and how long the call waited.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import filelock
 
-from gitcoord.core.commands import Command
-from gitcoord.core.errors import GitcoordError
-from gitcoord.core.text import NOTICE, fit_value, for_model
+from gitcoord.core.commands import Answer, Command, Query
+from gitcoord.core.errors import GitcoordError, NotConfirmed
+from gitcoord.core.format.event import Event
+from gitcoord.core.names import same_agent
+from gitcoord.core.text import NOTICE as NOTICE_OF_PAGES
+from gitcoord.core.text import fit_value, for_model
+from gitcoord.mcp import answers
+from gitcoord.mcp.answers import NOTICE
+from gitcoord.mcp.news import News
+from gitcoord.mcp.own_tools import Own
 from gitcoord.mcp.tools import PAGE, tools
-from gitcoord.node import ledger_pages, status_cache
+from gitcoord.node import ledger_pages, peers, status_cache
+from gitcoord.node.clock import utc_now
 from gitcoord.node.node import Node
 from gitcoord.node.operations import local_pages, submit
 from gitcoord.node.operations.status import status
+from gitcoord.node.writer import Writer
+from gitcoord.store.home.home import Home
 
-COMMAND_S = 60.0  # for the ledger's verdict; less than the time limits of clients
+ANSWER_S = 45.0  # until there is some answer; clients give up after 60 s and their models try again
+COMMAND_S = 40.0  # for the ledger's verdict, with what a look at the remote has taken
+OUTAGE_S = 5.0  # for the verdict if the remote did not answer just before
+FRESH_S = 0.25  # knowledge that is older makes a read look at the remote; a burst of calls looks once
+LOOK_S = 5.0  # for another process's round
+BUSY_LOOK_S = 0.05
+TRY_AGAIN_S = 15.0  # after a look that failed: until then the local state is the answer
 PAGE_BYTES_MAX = 200_000  # of communication.md: a model can read that much
+MAY_BE_OLD = (  # reads whose answer changes seldom, or binds nobody: the rounds of a running agent are enough
+    "agent list",
+    "agent show",
+    "directive list",
+    "message list",
+    "message show",
+    "review list",
+    "sent",
+    "task explain",
+    "workflow defined",
+    "workflow list",
+    "workflow status",
+)
 
 
 @dataclass(slots=True)
 class Calls:
-    """Not shared between threads."""
+    """Not shared between threads, except for `late`."""
 
     open: Callable[[], Node]
     actor: str
+    warning: Callable[[], str] = str  # what the agent must know about its own process; "" if nothing
+    news: News = field(default_factory=News)
     _node: Node | None = None
-    _looked_s: float = float("-inf")
+    _home: Home | None = None
+    _failed_s: float = float("-inf")
 
     @property
     def node(self) -> Node:
         if self._node is None:
             self._node = self.open()
+            self._home = self._node.home
         return self._node
 
     def close(self) -> None:
@@ -44,46 +80,104 @@ class Calls:
 
     def call(self, name: str, raw_args: Mapping[str, Any]) -> dict[str, Any]:
         """Call the tool and return its answer as JSON values: `data` holds all text of others. Raise GitcoordError."""
-        return {"notice": NOTICE, "data": fit_value(self._answer(name, raw_args))}
-
-    def _answer(self, name: str, raw_args: Mapping[str, Any]) -> dict[str, Any]:
-        _, what, rest = tools()[name].chosen(raw_args)
+        began, since = time.monotonic(), utc_now()
+        command, what, rest = tools()[name].chosen(raw_args)
         after = rest.pop("after", 0) if "after" not in what.arguments.model_fields else 0
-        self._look()
-        if isinstance(what, Command):
-            done = submit.act(self.node, what, rest, actor=self.actor, timeout_s=COMMAND_S)
-            return {
-                "ids": [event.uid for event in done.events],
-                "level": done.level,
-                "position": done.position,
-                "contents": [event.content for event in done.events],
-                **done.answer,
-            }
+        self.look(None if command in MAY_BE_OLD else FRESH_S)
+        if not isinstance(what, Command):
+            return self.told(self._read(what, rest, after), began)
+        try:
+            left_s = max(OUTAGE_S, COMMAND_S - (time.monotonic() - began)) if self._online() else OUTAGE_S
+            done = submit.act(self.node, what, rest, actor=self.actor, timeout_s=left_s)
+        except NotConfirmed as wrong:
+            why = str(wrong).partition(": it is safe on this disk")[0]
+            return self.told(answers.queued(self._written(self.node.disk.pending(), since), why), began)
+        return self.told(answers.receipt(command, done), began)
+
+    def _read(self, what: Query | Own, rest: Mapping[str, Any], after: int) -> Answer:
+        if isinstance(what, Own):
+            return answers.shaped(what.ask(self.node, self.actor, submit.arguments(what, rest)))
         answer = submit.ask(self.node, what, rest, actor=self.actor)
-        if not isinstance(answer, Sequence):
-            return dict(answer)
-        rows = list(answer[after : after + PAGE])
-        return {"items": rows, "next": after + PAGE if len(answer) > after + PAGE else None}
+        if isinstance(answer, Sequence):
+            return answers.page(what, answer, int(after), PAGE)
+        return answers.shaped(answer)
+
+    def told(self, data: Answer, began_s: float) -> dict[str, Any]:
+        """Return an answer with what it is as of, and what it cost to wait for it."""
+        warning = self.warning()
+        return {
+            **self.as_of(began_s),
+            **({"warning": warning} if warning else {}),
+            "notice": NOTICE,
+            "data": fit_value(data),
+        }
+
+    def as_of(self, began_s: float) -> dict[str, Any]:
+        age_s = self._age_s()
+        known = {"position": self.node.fleet.position} | ({} if age_s is None else {"age_s": round(age_s, 1)})
+        return {"as_of": known, "waited_s": round(time.monotonic() - began_s, 1)}
+
+    def late(self, since: str) -> dict[str, Any]:
+        """Return what to say if a call goes on for longer than a client waits. It may be asked in any thread."""
+        why = f"the remote has not answered for {ANSWER_S:.0f} s"
+        events: Sequence[Event] = ()
+        if self._home is not None:
+            with contextlib.suppress(GitcoordError, OSError):
+                events = self._written(Writer(Home(self._home.path)).disk.pending(), since)
+        return {"as_of": {"position": "unknown"}, "waited_s": ANSWER_S, "data": answers.queued(events, why)}
+
+    def _written(self, pending: Sequence[Event], since: str) -> list[Event]:
+        return [one for one in pending if same_agent(one.actor, self.actor) and one.timestamp >= since]
+
+    def new(self) -> list[dict[str, Any]]:
+        """Return what this server has not told its client yet."""
+        self.look(max(FRESH_S, self.node.local.profile.poll_s))
+        rows: list[dict[str, Any]] = answers.without_empties(self.news.new(self.node, self.actor))
+        return rows
 
     def status(self) -> str:
-        self._look()
+        self.look(FRESH_S)
         return for_model(
             {
-                "notice": NOTICE,
+                "notice": NOTICE_OF_PAGES,
                 "data": status(self.node.writer, status_cache.compute(self.node.replica.branch, self.node.disk.node)),
             }
         )
 
     def communication(self) -> str:
-        self._look()
+        self.look(FRESH_S)
         page = ledger_pages.newest_page(local_pages.with_pending(self.node))
-        return f"{NOTICE}\n\n" + page[:PAGE_BYTES_MAX].decode("utf-8", "ignore")
+        return f"{NOTICE_OF_PAGES}\n\n" + page[:PAGE_BYTES_MAX].decode("utf-8", "ignore")
 
-    def _look(self) -> None:
-        """Ask the remote, unless a running agent of this clone does, or this process has just done so."""
+    # Looking at the remote
+
+    def look(self, fresh_s: float | None) -> None:
+        """Ask the remote if what this node knows is older than `fresh_s`; None: only if nobody here asks at all."""
         node = self.node
-        if node.home.running() or time.monotonic() - self._looked_s < node.local.profile.poll_s:
+        if fresh_s is None:
+            fresh_s = float("inf") if node.home.running() else node.local.profile.poll_s
+        if time.monotonic() - self._failed_s < TRY_AGAIN_S:
             return
-        with contextlib.suppress(GitcoordError, filelock.Timeout):  # in an outage the local state is the answer
-            node.sync(tick=False)
-        self._looked_s = time.monotonic()
+        end_s = time.monotonic() + LOOK_S
+        while not self._is_fresh(fresh_s) and time.monotonic() < end_s:
+            try:
+                node.sync(tick=False, lock_timeout_s=0)
+                return
+            except filelock.Timeout:  # another process of this node syncs now: its result is ours
+                node.pause(BUSY_LOOK_S)
+            except GitcoordError:  # in an outage the local state is the answer, and `as_of` says how old it is
+                self._failed_s = time.monotonic()
+                return
+
+    def _is_fresh(self, fresh_s: float) -> bool:
+        age_s = self._age_s()
+        return age_s is not None and 0 <= age_s < fresh_s
+
+    def _age_s(self) -> float | None:
+        """Return how long ago a process of this node saw the remote; None if none ever did."""
+        _, looked_s = peers.observations(self.node.home.cache)
+        return None if looked_s is None else time.time() - looked_s
+
+    def _online(self) -> bool:
+        progress = self.node.home.progress()
+        return progress.online and not progress.problem

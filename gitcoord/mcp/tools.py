@@ -12,9 +12,11 @@ from gitcoord.core.errors import Refused
 from gitcoord.features import FEATURES
 from gitcoord.mcp import schemas
 from gitcoord.mcp.arguments import chosen_action, shown, understood
+from gitcoord.mcp.own_tools import OWN, Own
 from gitcoord.mcp.schemas import Schema
 
 TOOLS_MAX = 12  # a model that is given more tools chooses worse
+FIRST = ("next", "wait_for_news", "conflicts")
 PAGE = 10  # rows of one answer
 HIDDEN = {  # arguments that a model at work does not need; it pays for each that it is shown, at every turn
     "agent register": ("role", "depends_on", "backup", "about"),
@@ -46,12 +48,12 @@ class Tool:
     """A tool. `actions`: the argument `action` → the command or query. A tool with one action has no such argument."""
 
     name: str
-    actions: dict[str, Command | Query] = field(default_factory=dict)
+    actions: dict[str, Command | Query | Own] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # action → the command that people type
 
     @property
     def read_only(self) -> bool:
-        return all(isinstance(one, Query) for one in self.actions.values())
+        return all(not isinstance(one, Command) for one in self.actions.values())
 
     @property
     def destructive(self) -> bool:
@@ -59,7 +61,7 @@ class Tool:
 
     @property
     def idempotent(self) -> bool:
-        return all(isinstance(one, Query) or one.idempotent for one in self.actions.values())
+        return all(not isinstance(one, Command) or one.idempotent for one in self.actions.values())
 
     @property
     def description(self) -> str:
@@ -83,7 +85,7 @@ class Tool:
     def schema(self) -> Schema:
         return schemas.of_tool(self.schemas)
 
-    def chosen(self, raw_args: Mapping[str, Any]) -> tuple[str, Command | Query, dict[str, Any]]:
+    def chosen(self, raw_args: Mapping[str, Any]) -> tuple[str, Command | Query | Own, dict[str, Any]]:
         """Return the command's name on the command line, the command, and its arguments. Raise Refused."""
         rest = dict(raw_args)
         action: str | None = next(iter(self.actions))
@@ -114,15 +116,15 @@ class Tool:
 
 @functools.cache
 def tools() -> dict[str, Tool]:
-    """Return all tools by name."""
+    """Return all tools by name, those that say what to do now first."""
     found: dict[str, Tool] = {}
-    for feature in FEATURES.values():
-        for name, what in feature.COMMANDS.items():
-            if what.tool is not None:
-                tool = found.setdefault(what.tool, Tool(what.tool))
-                action = _action(name, what.tool)
-                tool.actions[action], tool.names[action] = what, name
-    return found
+    features = (item for feature in FEATURES.values() for item in feature.COMMANDS.items())
+    for name, what in (*features, *OWN.items()):
+        if what.tool is not None:
+            tool = found.setdefault(what.tool, Tool(what.tool))
+            action = _action(name, what.tool)
+            tool.actions[action], tool.names[action] = what, name
+    return {name: found[name] for name in (*FIRST, *found) if name in found}
 
 
 def _action(name: str, tool: str) -> str:

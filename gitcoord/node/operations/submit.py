@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import filelock
 from pydantic import BaseModel, ValidationError
@@ -28,6 +28,13 @@ T = TypeVar("T")
 
 TIMEOUT_S = 60.0  # for the ledger's judgement
 BUSY_S = 5.0  # for the round of another process of this node
+
+
+class _Takes(Protocol):
+    """A command, a query, or anything else that takes arguments."""
+
+    @property
+    def arguments(self) -> type[BaseModel]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ def _head_of(node: Node, repo: str, pr: int) -> str:
     return ""
 
 
-def arguments(what: Command | Query, given: Mapping[str, Any]) -> BaseModel:
+def arguments(what: _Takes, given: Mapping[str, Any]) -> BaseModel:
     """Return the checked arguments. Raise Refused, naming the argument and what is wrong with it."""
     try:
         return what.arguments.model_validate(dict(given))
