@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gitcoord.core import times
 from gitcoord.core.liveness import GONE, GOODBYE, LATE
 from gitcoord.features.tasks import dispatch
-from gitcoord.features.tasks.dispatch import RISES_EVERY_S
+from gitcoord.features.tasks.dispatch import RISES_AFTER_S
 from gitcoord.features.tasks.duties import ACCEPT_S, GRACE_S
 from tests.features.work import Work
 
@@ -60,24 +60,38 @@ def test_then_priority_then_age() -> None:
     assert given_to(one) == {"urgent": "bob"}
 
 
-def test_a_starved_task_rises() -> None:
+def test_a_starved_task_rises_by_one_step_and_never_above_critical() -> None:
     one = Work(bob=[])
-    one.create("starved", priority="low")
-    one.wait(3 * RISES_EVERY_S)
-    one.create("urgent", priority="critical")
-    one.lead()
-    assert given_to(one) == {"starved": "bob"}
+    for priority in ("low", "medium", "high", "critical"):
+        one.create(f"starved {priority}", priority=priority)
+        one.wait(1)
+    one.wait(30 * RISES_AFTER_S)
+    for priority in ("low", "medium", "high", "critical"):
+        one.create(f"new {priority}", priority=priority)
+        one.wait(1)
+    assert [row["title"] for row in one.ask("bob", "ready")] == [
+        "starved critical",
+        "new critical",
+        "starved high",
+        "starved medium",
+        "new high",
+        "starved low",
+        "new medium",
+        "new low",
+    ]
 
 
-def test_who_is_overdue_comes_first_and_the_leader_says_so_once() -> None:
+def test_who_is_overdue_rises_by_one_step_too_and_the_leader_says_so_once() -> None:
     one = Work(bob=["none of these"])
-    one.create("urgent", priority="critical")
-    uid = one.create("late", priority="low", deadline="1m", needs=["rust"])
+    one.create("usual", priority="medium", needs=["rust"])
+    uid = one.create("late", priority="medium", deadline="1m", needs=["rust"])
+    one.create("urgent", priority="critical", needs=["rust"])
     assert not any("overdue" in duty.content for duty in one.duties())
     one.wait(61)
     assert any("'late' is overdue since" in content for content in one.lead())
     assert one.task(uid).overdue and not any("overdue" in content for content in one.lead())
-    assert dispatch.in_order(one.state, one.ctx("alice").age_s)[0].id == uid
+    titles = [task.title for task in dispatch.in_order(one.state, one.ctx("alice").age_s)]
+    assert titles == ["urgent", "late", "usual"]
 
 
 def _created_later(one: Work, title: str) -> str:

@@ -11,7 +11,7 @@ from gitcoord.features import agents
 from gitcoord.features.tasks.state import State, Task
 
 LEVELS = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
-RISES_EVERY_S = 600.0  # a task that waits so long goes up one level: LOW is as urgent as CRITICAL after half an hour
+RISES_AFTER_S = 600.0  # a task that waits so long goes up one level, once: priority means what it says
 RESTS_S = 5.0  # pause before an agent gets a task again that it failed at; doubled with each attempt
 RESTS_S_MAX = 600.0
 ASSIGNED_AT_ONCE = 50  # at a time: as many as a tick appends
@@ -48,11 +48,15 @@ class Choice:
     why: str
 
 
-def urgency(task: Task, age_s: Age) -> tuple[int, int, str]:
-    """Return the sort key, most urgent first: by priority, then by age. Tasks that wait long or are overdue rise."""
-    waited_s = age_s(task.ready, task.ready_position)
-    level = 0 if task.overdue else max(0, LEVELS[task.priority] - int(max(0.0, waited_s) // RISES_EVERY_S))
-    return level, task.ready_position, task.id
+def urgency(task: Task, age_s: Age) -> tuple[int, bool, int, str]:
+    """Return the sort key, most urgent first: by priority, then by age.
+
+    A task that waits long or is overdue rises by one level. It never comes before one that is CRITICAL by itself.
+    """
+    own = LEVELS[task.priority]
+    rises = own > 0 and (task.overdue or age_s(task.ready, task.ready_position) >= RISES_AFTER_S)
+    level = own - rises
+    return level, rises and level == 0, task.ready_position, task.id
 
 
 def in_order(state: State, age_s: Age) -> list[Task]:
