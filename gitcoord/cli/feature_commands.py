@@ -242,15 +242,17 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
         node = node_here()
         who = actor or _whoever(node)
         raw_args, complained = raw_arguments(values, what), False
+        beside: Answer = {}
 
         def look() -> Sequence[Answer] | Answer:
-            nonlocal complained
+            nonlocal complained, beside
             if not no_sync:  # report an outage once
                 complained = not refresh(node, quiet=complained, fresh_s=node.local.profile.poll_s)
             answer = submit.ask(node, what, raw_args, actor=who, again=not no_sync)
+            beside = submit.beside(node, what, raw_args, actor=who)
             return answer[after : after + limit] if isinstance(answer, Sequence) else answer
 
-        show_again(look, lambda answer: _show_answer(name, what, raw_args, answer, as_json), watch=watch)
+        show_again(look, lambda answer: _show_answer(name, what, raw_args, answer, beside, as_json), watch=watch)
 
     if not what.columns:
         return run
@@ -271,16 +273,23 @@ def _whoever(node: Node) -> str:
 
 
 def _show_answer(
-    name: str, what: Query, raw_args: Mapping[str, Any], answer: Sequence[Answer] | Answer, as_json: bool
+    name: str,
+    what: Query,
+    raw_args: Mapping[str, Any],
+    answer: Sequence[Answer] | Answer,
+    beside: Answer,
+    as_json: bool,
 ) -> None:
     if as_json:
-        value = {"items": list(answer)} if isinstance(answer, Sequence) else dict(answer)
+        value = {"items": list(answer), **beside} if isinstance(answer, Sequence) else dict(answer)
         print_json({"schema": f"gitcoord.{name.replace(' ', '.')}/1", **value})
     elif isinstance(answer, Sequence):
         if answer:
             print_table(what.columns, answer)
         else:  # beside the output: a program that counts lines counts none
             echo(_nothing(what, raw_args), err=True)
+        if beside.get("note"):
+            echo(f"gitcoord: {beside['note']}", err=True)
     else:
         for line in detail(answer) if what.lines is None else what.lines(answer):
             echo(line)

@@ -129,6 +129,7 @@ class Query:
     arguments: type[BaseModel]
     ask: Callable[[Context, Any], Sequence[Answer] | Answer]  # raises Refused
     columns: tuple[str, ...] = ()  # of a list's table; () for one object
+    beside: Callable[[Context, Any], Answer] | None = None  # what JSON has beside the rows; people see its `note`
     positional: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     lines: Callable[[Answer], Iterable[str]] | None = None  # one object as text for people

@@ -22,10 +22,7 @@ LISTED: dict[str, dict[str, str]] = {
     },
     "conflicts": {"conflict": "Find branches that conflict, and mark conflicts as settled"},
     "agents": {"agent": "Run, register, list and admit agents"},
-    "tasks": {
-        "task": "Create, claim, finish and release tasks",
-        "ready": "List tasks that can be claimed now, most urgent first",
-    },
+    "tasks": {"task": "Create, claim, finish and release tasks", "ready": "List tasks to claim, most urgent first"},
     "messages": {
         "message": "Send messages, reply to them, and see who read them",
         "inbox": "List your unread messages, oldest first",

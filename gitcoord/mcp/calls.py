@@ -99,7 +99,8 @@ class Calls:
             return answers.shaped(what.ask(self.node, self.actor, submit.arguments(what, rest)))
         answer = submit.ask(self.node, what, rest, actor=self.actor)
         if isinstance(answer, Sequence):
-            return answers.page(what, answer, int(after), PAGE)
+            note = submit.beside(self.node, what, rest, actor=self.actor).get("note")
+            return answers.page(what, answer, int(after), PAGE) | ({"note": note} if note else {})
         return answers.shaped(answer)
 
     def told(self, data: Answer, began_s: float) -> dict[str, Any]:

@@ -10,18 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitcoord.core import times
+from gitcoord.core.commands import Query
 from gitcoord.core.liveness import GONE, GOODBYE, LATE
 from gitcoord.features.tasks import dispatch
-from gitcoord.features.tasks.dispatch import RISES_AFTER_S
+from gitcoord.features.tasks.dispatch import OFFERED_AGAIN_S_MAX, RISES_AFTER_S
 from gitcoord.features.tasks.duties import ACCEPT_S, GRACE_S
-from tests.features.work import Work
+from gitcoord.features.tasks.state import Attempt, Task
+from tests.features.work import COMMANDS, Work
 
 
 def with_slots(**slots: int) -> Work:
     one = Work()
     for agent, number in slots.items():
         one.story.joined(agent)
-        one.do(agent, "agent register", slots=number)
+        one.do(agent, "agent register", accept_assignments=True, slots=number)
     return one
 
 
@@ -156,6 +158,97 @@ def test_a_task_that_is_meant_for_one_waits_for_it_but_not_when_it_is_away() -> 
     assert given_to(one)["second"] == "bob"
 
 
+def test_an_agent_that_did_not_ask_for_assignments_gets_none_and_explain_says_that_it_can_claim() -> None:
+    one = Work()
+    one.story.joined("bob")
+    one.do("bob", "agent register", capabilities=["python"])
+    uid = one.create("a", needs=["python"])
+    assert not one.lead()
+    explained = one.ask("alice", "task explain", task=uid)
+    assert explained["because"] == f"it waits until bob claims it: `gitcoord task claim {uid[:8]}`"
+    assert explained["agents"] == [{"agent": "bob", "reason": "it claims its tasks itself"}]
+    one.do("bob", "agent set", slots=2)
+    assert not one.lead()
+    one.do("bob", "agent register", capabilities=["python"], accept_assignments=True)
+    one.lead()
+    assert given_to(one) == {"a": "bob"}
+
+
+def test_a_task_for_an_agent_that_claims_waits_for_it() -> None:
+    one = Work(carol=[])
+    one.story.joined("bob")
+    one.do("bob", "agent register")
+    one.create("a", agent="bob")
+    assert not one.lead()
+    one.away["bob"] = GONE
+    one.lead()
+    assert given_to(one) == {"a": "carol"}
+
+
+def test_what_is_assigned_is_marked_in_inbox_and_ready_until_it_is_accepted() -> None:
+    one = Work(bob=[])
+    uid, _ = one.create("mine"), one.create("not mine", agent="alice")
+    one.lead()
+    assert [(row["title"], row["status"]) for row in one.ask("bob", "ready")] == [
+        ("mine", "assigned"),
+        ("not mine", "ready"),
+    ]
+    [row] = one.ask("bob", "inbox")
+    assert row["type"] == "task_assigned" and row["text"].startswith("assigned to you: mine (`gitcoord task claim")
+    assert not one.ask("alice", "inbox") and not one.ask("bob", "inbox", **{"from": "carol"})
+    one.do("bob", "task claim", task=uid)
+    assert not one.ask("bob", "inbox")
+    assert [row["title"] for row in one.ask("bob", "ready")] == ["not mine"]
+
+
+def test_ready_shows_what_the_caller_can_claim_and_says_why_it_cannot_claim_the_others() -> None:
+    one = Work(bob=["python"], carol=["rust"])
+    first = one.create("for python", needs=["python"])
+    one.create("for rust", needs=["rust"])
+    one.create("for rust too", needs=["rust"])
+    one.create("meant for carol", agent="carol")
+    one.create("later", after=[first])
+    assert [row["title"] for row in one.ask("bob", "ready")] == ["for python"]
+    assert [row["title"] for row in one.ask("bob", "ready", agent="carol")] == [
+        "for rust",
+        "for rust too",
+        "meant for carol",
+    ]
+    ready = COMMANDS["ready"]
+    assert isinstance(ready, Query) and ready.beside is not None
+    told = ready.beside(one.ctx("bob"), ready.arguments())
+    assert told["cannot"] == [
+        {"reason": "it lacks rust", "tasks": 2},
+        {"reason": "it is meant for carol", "tasks": 1},
+        {"reason": "it waits for other tasks", "tasks": 1},
+    ]
+    assert told["note"].startswith("bob cannot claim 4 more open tasks (2: it lacks rust; 1: it is meant for carol; ")
+
+
+def test_what_nobody_accepts_is_offered_again_with_growing_pauses() -> None:
+    one = Work(bob=[], carol=[], dave=[])
+    uid = one.create("a")
+    given_s: list[float] = []
+    for second in range(0, 6 * 3600, 30):
+        if any("gets" in content for content in one.lead()):
+            given_s.append(second)
+        one.wait(30)
+    pauses = [later - earlier for earlier, later in zip(given_s, given_s[1:])]
+    assert sum(second <= 14 * 60 for second in given_s) <= 3
+    assert all(after >= 1.5 * before for before, after in zip(pauses, pauses[1:])), pauses
+    one.do("bob", "task claim", task=uid)
+    one.do("bob", "task release", task=uid)
+    one.wait(ACCEPT_S)
+    one.lead()
+    assert one.task(uid).status == "assigned"  # somebody looked, so the pauses begin anew
+
+
+def test_the_pauses_between_offers_have_a_limit() -> None:
+    attempts = [Attempt("bob", "", outcome="unaccepted") for _ in range(60)]
+    task = Task("t", "a", "", "alice", attempts=attempts)
+    assert dispatch.offered_again_s(task, lambda at, position: 0.0) == OFFERED_AGAIN_S_MAX
+
+
 def _last(one: Work) -> str:
     return list(one.state.tasks)[-1]
 
@@ -207,7 +300,7 @@ def test_who_could_not_do_it_rests_while_another_one_tries() -> None:
         "none of the able agents is free (bob: its last attempt was failed: it may try again after 5s)"
     )
     one.story.joined("carol")
-    one.do("carol", "agent register")
+    one.do("carol", "agent register", accept_assignments=True)
     one.lead()
     assert one.task(uid).agent == "carol"
     one.do("carol", "task release", task=uid)
@@ -226,7 +319,7 @@ def test_explain_says_why_nobody_has_it() -> None:
     assert because() == "no agent is registered for work: run `gitcoord agent register` for one"
     for agent, capability in (("bob", "python"), ("dave", "go")):
         one.story.joined(agent)
-        one.do(agent, "agent register", capabilities=[capability])
+        one.do(agent, "agent register", accept_assignments=True, capabilities=[capability])
     assert because() == "no agent has the capability rust"
     one.do("dave", "agent set", capabilities=["rust"])
     assert because() == "no agent has all of python, rust" or because() == "no agent has all of rust, python"
@@ -299,7 +392,7 @@ def test_nobody_gets_more_than_its_slots_and_all_is_done_in_the_end(
     one = Work()
     for agent, (capabilities, slots) in fleet.items():
         one.story.joined(agent)
-        one.do(agent, "agent register", capabilities=capabilities, slots=slots)
+        one.do(agent, "agent register", accept_assignments=True, capabilities=capabilities, slots=slots)
     for number, (needs, priority) in enumerate(wanted):
         one.create(f"{number}", needs=needs, priority=priority, attempts=100)
     for step in [*course, *["back", "wait", "lead", "finish"] * (len(wanted) + 2)]:

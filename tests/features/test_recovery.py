@@ -52,6 +52,7 @@ class Play:
         return sequenced.event.uid
 
     def register(self, agent: str, *capabilities: str, **data: Any) -> None:
+        data.setdefault("accept_assignments", True)
         self.say(agent, "agent_registered", capabilities=list(capabilities), **data)
 
     def task(self, *needs: str, **data: Any) -> str:

@@ -27,7 +27,7 @@ class Work:
         self.away: dict[str, str] = {}
         for agent, capabilities in agents.items():
             self.story.joined(agent)
-            self.do(agent, "agent register", capabilities=capabilities)
+            self.do(agent, "agent register", capabilities=capabilities, accept_assignments=True)
 
     @property
     def state(self) -> State:

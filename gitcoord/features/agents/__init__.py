@@ -27,18 +27,22 @@ away = presence.away
 available = presence.available
 
 
-def enrolled(ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1) -> list[NewEvent]:
+def enrolled(
+    ctx: Context, *, capabilities: Sequence[str] = (), slots: int = 1, accepts: bool = False
+) -> list[NewEvent]:
     """Return the events to write when `ctx.actor` begins to work: none if the ledger has them already.
 
-    An agent that registered before keeps its role, its dependencies and its backup.
+    An agent that registered before keeps its role, its dependencies and its backup. `accepts`: it does what the leader
+    assigns to it.
     """
     known = get(ctx, ctx.actor)
     able = AgentRegistered.model_validate({"capabilities": list(capabilities)}).capabilities
-    wanted: dict[str, Any] = {"capabilities": list(dict.fromkeys(able)), "slots": slots}
+    wanted: dict[str, Any] = {"capabilities": list(dict.fromkeys(able)), "slots": slots, "accept_assignments": accepts}
     if known is not None:
         wanted["capabilities"] = wanted["capabilities"] or known.own
+        wanted["accept_assignments"] = accepts or known.accept_assignments
     events = []
-    if known is None or [known.own, known.slots] != list(wanted.values()):
+    if known is None or [known.own, known.slots, known.accept_assignments] != list(wanted.values()):
         events.append(agent_commands.registration(ctx.actor, {**agent_commands.said_before(known), **wanted}))
     if known is None or known.status in ("idle", "offline"):
         events.append(NewEvent("agent_status_changed", f"{ctx.actor} is active", {"status": "active"}))

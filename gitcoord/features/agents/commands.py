@@ -23,11 +23,12 @@ from gitcoord.features.typed import AgentGiven, Capabilities
 
 class RegisterAgent(Arguments):
     capabilities: Capabilities = Field([], description="Its capabilities, such as python,backend")
-    role: Label = Field("", description="Its role, in a word or two")
+    role: Label = Field("", description="Its role, in a word")
     depends_on: list[AgentGiven] = Field([], max_length=NEEDS_MAX, description="An agent that it depends on")
     backup: AgentGiven | None = Field(None, description="The agent that replaces it when it is gone")
-    slots: int = Field(1, ge=1, le=SLOTS_MAX, description="How many tasks it works on at a time")
+    slots: int = Field(1, ge=1, le=SLOTS_MAX, description="How many tasks at a time")
     about: Words = Field("", description="One sentence about it")
+    accept_assignments: bool = Field(False, description="May be assigned tasks")
 
 
 class SetAgent(Arguments):

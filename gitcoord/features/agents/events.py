@@ -30,6 +30,7 @@ class AgentRegistered(Payload):
     slots: int = Field(1, ge=1, le=SLOTS_MAX)
     about: Words = ""
     supervised: bool = False  # a supervisor on its node starts it, and starts it again
+    accept_assignments: bool = False  # the leader may give it tasks; otherwise it claims what it wants
 
 
 class AgentUnregistered(Payload):

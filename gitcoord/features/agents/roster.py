@@ -65,6 +65,7 @@ class Agent:
     changes: int = 0  # of liveness, since the registration
     changed: str = ""  # when it last did
     ended: str = ""  # the session that its supervisor saw end
+    accept_assignments: bool = False  # otherwise it looks for tasks itself, and claims them
     stands_in: dict[str, list[str]] = field(default_factory=dict)  # replaced agent (casefolded) → its capabilities
 
     @property
@@ -132,6 +133,7 @@ def _register(state: State, sequenced: SequencedEvent, payload: AgentRegistered)
         payload.supervised,
         event.node,
         event.timestamp,
+        accept_assignments=payload.accept_assignments,
     )
     if known is not None:
         agent.status, agent.task, agent.workload, agent.since = known.status, known.task, known.workload, known.since

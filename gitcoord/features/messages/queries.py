@@ -15,6 +15,7 @@ from gitcoord.core.lookup import find
 from gitcoord.features import conversation
 from gitcoord.features.messages import state as message_state
 from gitcoord.features.messages.state import StoredMessage, is_for, is_over, is_read
+from gitcoord.features.tasks.state import ASSIGNED
 from gitcoord.features.typed import PRIORITIES, AgentGiven, AnyCase
 
 
@@ -61,9 +62,37 @@ def inbox(ctx: Context, args: ShowInbox) -> list[dict[str, Any]]:
         for one in mine(ctx)
         if (args.all or not (is_read(state, one, ctx.actor) or is_over(one, ctx))) and _fits(ctx, one, args)
     ]
+    if args.interaction is None:
+        rows += [row for row in _assigned(ctx) if _is_wanted(row["from"], row["priority"], args)]
     if args.order == "priority":
         rows.sort(key=lambda row: PRIORITIES.index(row["priority"]))
     return rows
+
+
+def _assigned(ctx: Context) -> list[dict[str, Any]]:
+    """Return the tasks that the reader was assigned and has not accepted, as rows of the inbox."""
+    tasks = ctx.state("tasks")
+    held = [tasks.tasks[uid] for uid in tasks.held.get(ctx.actor.casefold(), ())]
+    return [
+        {
+            "id": task.id,
+            "position": task.last.position,
+            "interaction": None,
+            "from": task.created_by,
+            "to": [task.last.agent],
+            "type": "task_assigned",
+            "priority": task.priority,
+            "text": f"assigned to you: {task.title} (`gitcoord task claim {task.id[:8]}` accepts it)",
+            "data": {},
+            "re": task.id,
+            "at": task.last.since,
+            "expires": None,
+            "answer_by": None,
+            "request": None,
+        }
+        for task in held
+        if task.status == ASSIGNED
+    ]
 
 
 def list_(ctx: Context, args: ListMessages) -> list[dict[str, Any]]:
@@ -78,10 +107,13 @@ def list_(ctx: Context, args: ListMessages) -> list[dict[str, Any]]:
 
 
 def _fits(ctx: Context, one: StoredMessage, args: MessageFilters) -> bool:
-    return (
-        (args.by is None or one.author.casefold() == args.by.casefold())
-        and (args.priority is None or PRIORITIES.index(one.priority) <= PRIORITIES.index(args.priority))
-        and (args.interaction is None or _interaction(ctx, one) == args.interaction)
+    in_it = args.interaction is None or _interaction(ctx, one) == args.interaction
+    return in_it and _is_wanted(one.author, one.priority, args)
+
+
+def _is_wanted(author: str, priority: str, args: MessageFilters) -> bool:
+    return (args.by is None or author.casefold() == args.by.casefold()) and (
+        args.priority is None or PRIORITIES.index(priority) <= PRIORITIES.index(args.priority)
     )
 
 

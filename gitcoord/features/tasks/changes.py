@@ -226,7 +226,8 @@ def _release(state: State, sequenced: SequencedEvent, report: events.TaskRelease
             return describe(task)
         reason, lost = None, task.status != ASSIGNED
     if task is not None:
-        _again(state, task, "released", sequenced, report.reason, counts=lost)
+        outcome = "unaccepted" if report.only == ASSIGNED else "released"
+        _again(state, task, outcome, sequenced, report.reason, counts=lost)
     return reason
 
 

@@ -14,6 +14,8 @@ LEVELS = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
 RISES_AFTER_S = 600.0  # a task that waits so long goes up one level, once: priority means what it says
 RESTS_S = 5.0  # pause before an agent gets a task again that it failed at; doubled with each attempt
 RESTS_S_MAX = 600.0
+OFFERED_AGAIN_S = 240.0  # pause after the second agent did not accept a task; doubled each time: the log keeps each
+OFFERED_AGAIN_S_MAX = 86_400.0
 ASSIGNED_AT_ONCE = 50  # at a time: as many as a tick appends
 
 
@@ -33,6 +35,7 @@ class Worker:
     busy: bool = False  # it reports so: other agents come first
     stands_in: frozenset[str] = frozenset()  # for agents (casefolded) that are gone
     away: str = ""
+    pulls: bool = False  # it claims tasks itself, and is given none
 
     @property
     def full(self) -> bool:
@@ -78,6 +81,7 @@ def workers(ctx: Context) -> list[Worker]:
             one.status in ("busy", "input-required"),
             frozenset(one.stands_in),
             agents.away(ctx, one),
+            not one.accept_assignments,
         )
         for key, one in sorted(registered.items())
     ]
@@ -87,14 +91,14 @@ def assignments(
     state: State, crowd: Sequence[Worker], age_s: Age, *, but: Container[str] = frozenset()
 ) -> Iterator[Choice]:
     """Return the assignments to make now, most urgent first, without the tasks in `but`; no agent exceeds its slots."""
-    free = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away and not worker.full}
+    free = {one.id: one.slots - one.held for one in crowd if not (one.away or one.full or one.pulls)}
     if not free or not state.ready:
         return
     known = {worker.id.casefold(): worker for worker in crowd}
     able = _by_capability(worker for worker in crowd if worker.id in free)
     given = 0
     for task in in_order(state, age_s):
-        if task.id in but:
+        if task.id in but or offered_again_s(task, age_s) > 0:
             continue
         found = [one for one in _candidates(task, able, known) if free[one.id] > 0 and not rests(task, one, age_s)]
         if not found:
@@ -131,6 +135,7 @@ def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], age_s: Age) -> st
     return (
         lacks(worker, task)
         or worker.away
+        or ("it claims its tasks itself" if worker.pulls else "")
         or reserved(task, worker, known)
         or rests(task, worker, age_s)
         or (f"it is full ({worker.held} of {worker.slots})" if worker.full else "")
@@ -159,6 +164,19 @@ def rests(task: Task, worker: Worker, age_s: Age) -> str:
     if age_s(before[-1].until, before[-1].position) >= rest_s:
         return ""
     return f"its last attempt was {before[-1].outcome}: it may try again after {times.in_words(rest_s)}"
+
+
+def offered_again_s(task: Task, age_s: Age) -> float:
+    """Return the seconds until a task is offered again that agents were assigned and did not accept; 0 for now."""
+    offers = 0
+    for one in reversed(task.attempts):
+        if one.outcome != "unaccepted":
+            break
+        offers += 1
+    if offers < 2:  # the next agent may be one that looks
+        return 0.0
+    pause_s: float = min(OFFERED_AGAIN_S * 2 ** min(offers - 2, 20), OFFERED_AGAIN_S_MAX)
+    return max(0.0, pause_s - age_s(task.last.until, task.last.position))
 
 
 _Preference = tuple[bool, bool, bool, float, float, float, str]

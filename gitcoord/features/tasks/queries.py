@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Context, Query
 from gitcoord.core.fields import Given
-from gitcoord.core.lookup import find, member
+from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks import duties as task_duties
@@ -24,10 +25,6 @@ class ListTasks(Arguments):
     agent: AgentGiven | None = Field(None, description="Only tasks that this agent has or did")
     needs: CapabilityGiven | None = Field(None, description="Only tasks that need this capability")
     all: bool = Field(False, description="Include closed tasks")
-
-
-class ListReady(Arguments):
-    agent: AgentGiven | None = Field(None, description="Only tasks that this agent can do")
 
 
 class ShowTask(Arguments):
@@ -54,15 +51,6 @@ def list_(ctx: Context, args: ListTasks) -> list[dict[str, Any]]:
     return [row(task) for task in sorted(chosen, key=lambda task: positions.get(task.id, 0))]
 
 
-def ready(ctx: Context, args: ListReady) -> list[dict[str, Any]]:
-    tasks = dispatch.in_order(ctx.state("tasks"), ctx.age_s)
-    if args.agent is not None:
-        who = member(ctx, args.agent)
-        able = {one for worker in dispatch.workers(ctx) if worker.id == who for one in worker.capabilities}
-        tasks = [task for task in tasks if able.issuperset(task.needs)]
-    return [row(task) for task in tasks]
-
-
 def show(ctx: Context, args: ShowTask) -> dict[str, Any]:
     return to_row(ctx, named(ctx, args.task))
 
@@ -81,7 +69,7 @@ def explain(ctx: Context, args: ShowTask) -> dict[str, Any]:
         crowd = dispatch.workers(ctx)
         decided = _decided(ctx, task)
         reasons = {one.id: dispatch.unfit(task, one, crowd, ctx.age_s) for one in crowd}
-        answer["because"] = decided or _unassigned(task, crowd, reasons)
+        answer["because"] = decided or _unassigned(ctx, task, crowd, reasons)
         answer["agents"] = [{"agent": agent, "reason": reason or "it can have it"} for agent, reason in reasons.items()]
     return answer
 
@@ -109,7 +97,7 @@ def _decided(ctx: Context, task: Task) -> str:
     return f"{args.judge} rejected it{why}: it can be claimed, or created again"
 
 
-def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
+def _unassigned(ctx: Context, task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
     if not crowd:
         return "no agent is registered for work: run `gitcoord agent register` for one"
     able = [one for one in crowd if not dispatch.lacks(one, task)]
@@ -118,6 +106,12 @@ def _unassigned(task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, 
             if not any(need in one.capabilities for one in crowd):
                 return f"no agent has the capability {need}"
         return f"no agent has all of {', '.join(task.needs)}"
+    again_s = dispatch.offered_again_s(task, ctx.age_s)
+    if again_s > 0:
+        return f"no agent accepted it: it is offered again in {times.roughly(again_s)}, and can be claimed before"
+    pulling = [one.id for one in able if one.pulls and not one.away]
+    if pulling and all(reasons[one.id] for one in able):
+        return f"it waits until {' or '.join(pulling[:5])} claims it: `gitcoord task claim {task.id[:8]}`"
     if all(reasons[one.id] for one in able):
         who = "; ".join(f"{one.id}: {reasons[one.id]}" for one in able)
         return f"none of the able agents is free ({who})"
@@ -206,15 +200,6 @@ QUERIES: Mapping[str, Query] = {
         arguments=ShowTask,
         ask=explain,
         positional=("task",),
-        tool="task_show",
-    ),
-    "ready": Query(
-        help="List tasks that can be claimed now, most urgent first",
-        example="gitcoord ready --agent alice",
-        before=_MADE,
-        arguments=ListReady,
-        ask=ready,
-        columns=("id", "priority", "needs", "title"),
         tool="task_show",
     ),
 }

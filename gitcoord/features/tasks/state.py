@@ -37,7 +37,7 @@ class Attempt:
     why: str = ""  # why to that agent; empty when it was claimed
     started: str = ""
     until: str = ""
-    outcome: str = ""  # done, failed, released, cancelled
+    outcome: str = ""  # done, failed, released, unaccepted, cancelled
     reason: str = ""
     late: str = ""  # the agent's report after the attempt was closed
     position: int = 0  # of the event that gave it, started it or ended it

@@ -114,7 +114,8 @@ class Runner:
         """Register the agent's abilities with the fleet, unless it knows them."""
         slots = self.options.work.slots if self.options.work is not None else 1
         ctx = submit.context(self.node, agent)
-        proposals = agents.enrolled(ctx, capabilities=self.options.capabilities, slots=slots)
+        accepts = self.options.work is not None  # a command waits for tasks; without one nobody here would do them
+        proposals = agents.enrolled(ctx, capabilities=self.options.capabilities, slots=slots, accepts=accepts)
         self.node.append(*self.node.drafted(proposals, actor=agent))
 
     # Going on

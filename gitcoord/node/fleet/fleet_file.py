@@ -53,7 +53,8 @@ class AgentSpec(BaseModel):
     @property
     def registration(self) -> dict[str, Any]:
         """Return what its registration says."""
-        return self.model_dump(include={"capabilities", "role", "about", "depends_on", "backup", "slots"})
+        said = self.model_dump(include={"capabilities", "role", "about", "depends_on", "backup", "slots"})
+        return {**said, "accept_assignments": bool(self.exec or self.handler)}
 
 
 class _FleetFileModel(BaseModel):

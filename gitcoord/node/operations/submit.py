@@ -103,6 +103,11 @@ def ask(
     return judge_with_sync(node, lambda: query.ask(context(node, actor), asked))
 
 
+def beside(node: Node, query: Query, given: Mapping[str, Any], *, actor: str) -> Answer:
+    """Return what the query says beside its rows, from the fold as this node has it."""
+    return query.beside(context(node, actor), arguments(query, given)) if query.beside is not None else {}
+
+
 def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[NewEvent]:
     """Return the events that the command would write. Raise Refused, or Lost if that is known already."""
     asked = arguments(command, given)

@@ -37,7 +37,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
         for agent in ("alice", "bob"):
             seats.take(agent, may_lead=agent == "alice", takeover=False)
         me.node.local.standings = dict  # no `agent run` holds these agents' locks: the ledger's word counts
-        act(me.node, "bob", "agent register", capabilities=["python"], slots=4)
+        act(me.node, "bob", "agent register", capabilities=["python"], slots=4, accept_assignments=True)
         yield me.node
 
 
