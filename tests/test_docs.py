@@ -415,7 +415,7 @@ def test_a_fleet_of_three_does_what_it_says(tmp_path: Path) -> None:
         lines = sh("a fleet of three").splitlines()
         printed = shell.run("\n".join(line.replace("toml &", "toml > fleet.log 2>&1 &") for line in lines), tmp_path)
     rows = [line.split() for line in printed.splitlines() if line.split()[1:2] == ["done"]]
-    assert {row[-1] for row in rows} == {"one.py", "two.py", "three.py"}
+    assert {row[4] for row in rows} == {"one.py", "two.py", "three.py"}
 
 
 def test_the_quickstart_does_what_it_says(shell: Shell, quickstart: dict[str, str]) -> None:

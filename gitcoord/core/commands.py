@@ -5,6 +5,7 @@ The command line, the Python interface and the tools for AI agents are derived f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -64,6 +65,8 @@ class Context:
     place: str = ""  # the author's work tree; "" is the clone's main one
     liveness: Mapping[str, AgentLiveness] = field(default_factory=dict)  # by agent, casefolded
     read: Callable[[int], bytes] | None = None  # the ledger's line at a position; None if there is only the fold
+    branch: Callable[[], str] | None = None  # the branch of the author's linked work tree; "": none is known
+    watching_s: float = math.inf  # since when this node looks at the remote without a gap
     seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
     head_of: Callable[[str, int], str] | None = None  # the commit of a pull request on the remote; "": none is seen
 

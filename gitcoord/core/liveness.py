@@ -36,6 +36,7 @@ class Observation:
     silent_s: float = 0.0  # its age when it was first seen, as far as that was known
     position: int = 0  # the ledger position up to which its node had folded
     blind_s: float = 0.0  # the part of the time since then in which this node could not look
+    at: str = ""  # its time, by its author's clock
 
 
 def observe(
@@ -75,6 +76,7 @@ def _observed(heartbeat: Event, now_s: float) -> Observation | None:
         since_s=now_s,
         silent_s=age_s if age_s > SKEW_S_MAX + GONE_AFTER * next_s else 0.0,
         position=position if type(position := heartbeat.data.get("position")) is int and position > 0 else 0,
+        at=heartbeat.timestamp,
     )
 
 
@@ -114,6 +116,9 @@ class AgentLiveness:
     silent_s: float
     next_s: float
     position: int = 0  # the ledger position up to which its node has folded
+    at: str = ""  # of its newest heartbeat, by its own clock
+    watched_s: float = 0.0  # since that heartbeat was first seen here, as far as this node could look
+    gone_s: float = 0.0  # how much of that it has been gone, or since it said goodbye
 
 
 def standings(
@@ -127,14 +132,20 @@ def standings(
     found = {}
     for agent, one in newest(observations).items():
         until_s = at_s - one.blind_s if watched else at_s
+        watched_s = max(0.0, at_s - one.blind_s - one.since_s)
+        silent_s = max(0.0, until_s - one.since_s) + one.silent_s
+        overdue_s = max(0.0, silent_s - GONE_AFTER * one.next_s - poll_s)
         found[agent] = AgentLiveness(
             one.agent,
             state(one, until_s, poll_s=poll_s),
             one.node,
             one.session,
-            max(0.0, until_s - one.since_s) + one.silent_s,
+            silent_s,
             one.next_s,
             one.position,
+            one.at,
+            watched_s,
+            watched_s if one.goodbye else min(watched_s, overdue_s),
         )
     return found
 

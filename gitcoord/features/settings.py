@@ -56,6 +56,15 @@ class Settings(BaseModel):
     )
     restarts_max: int = Field(3, ge=0, le=50, description="restarts of one agent in an hour")
     recovery_wait_s: float = Field(15, gt=0, le=3600, description="seconds for a restart, then the next is tried")
+    task_grace_s: float = Field(
+        120, ge=0, le=86_400, description="seconds that an agent whose session ended keeps its tasks"
+    )
+    task_lease_s: float = Field(
+        1800,
+        ge=1,
+        le=30 * 86_400,
+        description="seconds that an agent without a session keeps its tasks after its last event",
+    )
     alerts: list[Literal["error", "escalated", "degraded"]] = Field(
         ["error", "escalated"],
         max_length=3,

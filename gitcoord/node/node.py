@@ -50,6 +50,7 @@ class Node:
             self.writer.disk,
         )
         self.draft, self.drafted, self.check, self.append = writer.draft, writer.drafted, writer.check, writer.append
+        self.worktree: Path | None = None  # git's own folder of that work tree; None for the clone's own
         self.place = place  # the work tree that this process acts from; "" is the clone's own
         self.store = store
         self.tell = tell or (lambda kind, text: None)
@@ -271,4 +272,6 @@ def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> 
     home = find_home(path)
     config = preferences.effective(home, os.environ)
     store = open_store(home, config, home.path.parent)
-    return Node(home, store, place=repo_location.worktree_name(path), tell=tell)
+    node = Node(home, store, place=repo_location.worktree_name(path), tell=tell)
+    node.worktree = repo_location.worktree_git_dir(path)
+    return node

@@ -88,7 +88,7 @@ def agent_liveness(node: NodeParts, *, watched: bool = False) -> dict[str, Agent
 def with_process(one: AgentLiveness, runs: bool) -> AgentLiveness:
     """Correct the liveness of an agent of this node by its process: one that ended is gone, one that is slow is not."""
     if not runs:
-        return replace(one, state=liveness.GONE)
+        return replace(one, state=liveness.GONE, gone_s=one.watched_s)
     return replace(one, state=liveness.ALIVE) if one.silent_s < liveness.HUNG_AFTER * one.next_s else one
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gitcoord.core import liveness
 from gitcoord.core.format.event import Event, seal
-from gitcoord.core.liveness import Observation, newest, observe, state
+from gitcoord.core.liveness import GONE, GOODBYE, Observation, newest, observe, state
 from tests.core.lines import FLEET, draft, signer_of
 
 NOW_S = 1795230245.678  # of the heartbeats' own timestamp
@@ -123,3 +123,23 @@ def test_the_time_until_the_next_one_is_gone_is_that_of_its_state() -> None:
     found = liveness.standings(known, NOW_S + 4, poll_s=0.5).values()
     assert liveness.gone_in_s(found, poll_s=0.5) == pytest.approx(12.5 - 4)  # bob is gone already
     assert liveness.gone_in_s([], poll_s=0.5) == float("inf")
+
+
+def test_how_long_an_agent_has_been_gone_counts_only_what_was_watched() -> None:
+    seen = observe([], [heartbeat(next_s=4.0)], NOW_S)
+    seen = observe(seen, [], NOW_S + 700, blind_s=600)
+
+    def gone_s(at_s: float) -> float:
+        return liveness.standings(seen, at_s, poll_s=1.0, watched=True)["bob"].gone_s
+
+    assert gone_s(NOW_S + 600) == 0
+    assert gone_s(NOW_S + 700) == pytest.approx(100 - 3 * 4 - 1)
+    old = observe([], [heartbeat(next_s=4.0)], NOW_S + 86_400)
+    found = liveness.standings(old, NOW_S + 86_405, poll_s=1.0)["bob"]
+    assert found.state == GONE and found.gone_s == 5
+
+
+def test_an_agent_that_said_goodbye_is_gone_since_that_was_seen() -> None:
+    seen = observe([], [heartbeat(state="goodbye")], NOW_S)
+    found = liveness.standings(seen, NOW_S + 7, poll_s=1.0)["bob"]
+    assert (found.state, found.gone_s, found.at) == (GOODBYE, 7, heartbeat().timestamp)

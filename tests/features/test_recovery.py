@@ -26,6 +26,7 @@ class Play:
     def __init__(self, *others: str, settings: dict[str, Any] | None = None) -> None:
         self.story = Story().founded().joined(*others)
         self.seconds = 0.0
+        self.gone_s = 0.0
         self.states = {name: ALIVE for name in ("alice", *others)}
         self.sessions = {name: 1 for name in self.states}
         self.nodes = {name: f"node-{name}" for name in self.states}
@@ -40,7 +41,7 @@ class Play:
     @property
     def ctx(self) -> Context:
         seen = {
-            name: AgentLiveness(name, state, self.nodes[name], f"s{self.sessions[name]}", 4.0, 1.0)
+            name: AgentLiveness(name, state, self.nodes[name], f"s{self.sessions[name]}", 4.0, 1.0, gone_s=self.gone_s)
             for name, state in self.states.items()
         }
         return Context(self.story.fleet, self.now, "alice", "node-alice", liveness=seen)
@@ -194,6 +195,22 @@ def test_without_a_backup_its_tasks_go_to_others() -> None:
     ]
     assert play.holder(first) == "carol" and play.fleet.states["tasks"].tasks[first].attempt == 2
     assert [one["outcome"] for one in play.recoveries()] == ["redistributed"]
+
+
+def test_what_an_agent_claimed_itself_it_keeps_for_the_grace_of_its_lease() -> None:
+    play = Play("bob", "carol")
+    play.register("bob", "python", accept_assignments=False)
+    play.register("carol", "python")
+    task = play.task("python", agent="bob")
+    play.say("bob", "task_claimed", re=task)
+    play.kill("bob")
+    said = play.tick(ticks=4)
+    assert only(said, "task_released", "work_redistributed") == ["work_redistributed"]
+    assert play.holder(task) == "bob"
+    play.gone_s = 120.0
+    assert only(play.tick(120.0), "task_released") == ["task_released"]
+    play.tick()
+    assert play.holder(task) == "carol"
 
 
 def test_where_nobody_else_can_do_it_the_fleet_is_degraded_dependants_are_told_and_people_too() -> None:

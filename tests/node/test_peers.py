@@ -20,4 +20,5 @@ from gitcoord.node.peers import with_process
     ],
 )
 def test_of_an_agent_of_ones_own_node_the_process_tells(state: str, silent_s: float, runs: bool, shown: str) -> None:
-    assert with_process(AgentLiveness("bob", state, "here", "s1", silent_s, 1.0), runs).state == shown
+    seen = with_process(AgentLiveness("bob", state, "here", "s1", silent_s, 1.0, watched_s=silent_s), runs)
+    assert seen.state == shown and seen.gone_s == (0 if runs else silent_s)

@@ -104,6 +104,7 @@ def _now(ordered: Sequence[str], admins: Mapping[str, str]) -> str:
 
 
 MARKS_MAX = 512
+GAP_S = 90.0  # between two looks, an outage: six polls of the slowest profile, three of its longest waits for a try
 _COARSENESS = 0.05  # the part of its age that a mark may lose when it is merged with the next one
 
 
@@ -117,9 +118,14 @@ class FirstSeen:
 
     positions: list[int] = field(default_factory=list)
     since_s: list[float] = field(default_factory=list)
+    looked_s: float | None = None  # the newest look, by this process
+    watches_since_s: float = 0.0  # the first look after the last gap
 
     def note(self, position: int, now_s: float) -> None:
         """Remember that the ledger has this position now."""
+        if self.looked_s is None or not 0 <= now_s - self.looked_s <= GAP_S:
+            self.watches_since_s = now_s
+        self.looked_s = now_s
         while self.positions and self.positions[-1] > position:  # a ledger that was set back
             del self.positions[-1], self.since_s[-1]
         if not self.positions or self.positions[-1] < position:
@@ -127,6 +133,10 @@ class FirstSeen:
             self.since_s.append(now_s)
         if len(self.positions) > MARKS_MAX:
             self._thin(now_s)
+
+    def watching_s(self, now_s: float) -> float:
+        """Return for how long this process has looked without a gap."""
+        return max(0.0, now_s - self.watches_since_s) if self.looked_s is not None else 0.0
 
     def age_s(self, position: int, now_s: float) -> float:
         """Return the seconds since the event at `position` was first seen here; 0 if it was not seen yet."""

@@ -24,7 +24,13 @@ def do_duties(replica: Replica, disk: DurableState, local: LocalSessions) -> Ste
         return
     waiting = {duty for event in disk.pending() if isinstance(duty := event.data.get("duty"), str)}
     ctx = Context(
-        fleet, replica.clock.timestamp(), lead.agent, disk.node, liveness=local.standings(), seen_s=replica.seen_s
+        fleet,
+        replica.clock.timestamp(),
+        lead.agent,
+        disk.node,
+        liveness=local.standings(),
+        watching_s=replica.first_seen.watching_s(replica.clock.monotonic_s()),
+        seen_s=replica.seen_s,
     )
     found = leader_duties.wanted(fleet, ctx, but=waiting) + _bad_lines(replica, waiting)
     drafts = []

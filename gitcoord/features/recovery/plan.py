@@ -177,6 +177,10 @@ STRATEGIES: Mapping[str, Any] = {
 
 
 def _released(case: Case) -> list[Duty]:
+    """Return the releases of the agent's tasks. What an agent claimed itself, it keeps for the grace of its lease:
+    somebody may start it again, and go on."""
+    if not case.agent.accept_assignments:
+        return []
     return task_duties.release_all(case.ctx.state("tasks"), case.agent.id, f"{case.agent.id} is gone")
 
 

@@ -11,6 +11,7 @@ from gitcoord.core import times
 from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
 from gitcoord.core.format.event import Event
+from gitcoord.core.format.raw_line import times_in
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import events
 from gitcoord.features.tasks import state as task_state
@@ -29,6 +30,7 @@ from gitcoord.features.tasks.state import (
     OVER,
     READY,
     RUNNING,
+    Heard,
     State,
     Task,
     describe,
@@ -84,7 +86,16 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     if sequenced.void is not None:
         return None
     change = CHANGES.get(type(sequenced.payload))
-    return change(state, sequenced, sequenced.payload) if change else None
+    reason = change(state, sequenced, sequenced.payload) if change else None
+    if sequenced.event.actor.casefold() in state.held:
+        state.heard[sequenced.event.actor.casefold()] = _heard(sequenced)
+    return reason
+
+
+def _heard(sequenced: SequencedEvent) -> Heard:
+    event = sequenced.event
+    written = next(iter(times_in(event.line)), event.timestamp)  # the event has the accepted time
+    return Heard(event.timestamp, sequenced.position, written)
 
 
 def _create(state: State, sequenced: SequencedEvent, new: events.TaskCreated) -> str | None:
@@ -138,7 +149,7 @@ def _assign(state: State, sequenced: SequencedEvent, given: events.TaskAssigned)
     return None
 
 
-def _claim(state: State, sequenced: SequencedEvent, _: events.TaskClaimed) -> str | None:
+def _claim(state: State, sequenced: SequencedEvent, claim: events.TaskClaimed) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or event.type not in NEXT[task.status]:
@@ -149,7 +160,16 @@ def _claim(state: State, sequenced: SequencedEvent, _: events.TaskClaimed) -> st
     elif not same_agent(task.last.agent, event.actor):
         return describe(task)
     task.status = status
+    _note_place(task, event, claim)
     return None
+
+
+def _note_place(
+    task: Task, event: Event, report: events.TaskClaimed | events.TaskAccepted | events.TaskStarted
+) -> None:
+    """Note where the agent works, so that the next one can go on there."""
+    task.last.node = event.node
+    task.last.place, task.last.branch = report.place or task.last.place, report.branch or task.last.branch
 
 
 def _accept(state: State, sequenced: SequencedEvent, report: events.TaskAccepted) -> str | None:
@@ -157,6 +177,7 @@ def _accept(state: State, sequenced: SequencedEvent, report: events.TaskAccepted
     task, reason = _of_attempt(state, event, report.attempt)
     if task is not None:
         task.status = NEXT[task.status][event.type]
+        _note_place(task, event, report)
     return reason
 
 
@@ -165,6 +186,7 @@ def _start(state: State, sequenced: SequencedEvent, report: events.TaskStarted) 
     task, reason = _of_attempt(state, event, report.attempt)
     if task is not None:
         _begin(task, sequenced)
+        _note_place(task, event, report)
     return reason
 
 
@@ -224,7 +246,9 @@ def _release(state: State, sequenced: SequencedEvent, report: events.TaskRelease
             return _not_so(task)
         if report.only not in (None, task.status):
             return describe(task)
-        reason, lost = None, task.status != ASSIGNED
+        if report.since is not None and state.heard[task.last.agent.casefold()].position > report.since:
+            return f"{task.last.agent} wrote again in the meantime: {describe(task)}"
+        reason, lost = None, report.lost and task.status != ASSIGNED
     if task is not None:
         outcome = "unaccepted" if report.only == ASSIGNED else "released"
         _again(state, task, outcome, sequenced, report.reason, counts=lost)

@@ -120,7 +120,8 @@ def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
     if task.status in HELD and same_agent(task.last.agent, ctx.actor):
         if task.status != ASSIGNED:
             return []  # the actor has the task
-        return [NewEvent("task_accepted", f"{ctx.actor} accepts {task.title!r}", {"attempt": task.attempt}, re=task.id)]
+        told = {"attempt": task.attempt, **_place(ctx)}
+        return [NewEvent("task_accepted", f"{ctx.actor} accepts {task.title!r}", told, re=task.id)]
     if task.status in HELD or task.status == DONE:
         raise Lost(in_a_line(task))
     if task.status != READY:
@@ -132,12 +133,19 @@ def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
             f"{task.id[:8]} needs {', '.join(task.needs)}: "
             f"`gitcoord agent register --capabilities {','.join(task.needs)}` registers the capabilities"
         )
-    return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", re=task.id)]
+    return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", _place(ctx), re=task.id)]
+
+
+def _place(ctx: Context) -> dict[str, Any]:
+    """Return the linked work tree of the actor and its branch, where another agent can go on."""
+    branch = ctx.branch() if ctx.branch is not None else ""
+    return {name: value for name, value in (("place", ctx.place), ("branch", branch)) if value}
 
 
 def start(ctx: Context, args: StartTask) -> list[NewEvent]:
     task, attempt = _own(ctx, args.task, args.attempt)
-    return [NewEvent("task_started", f"{ctx.actor} starts {task.title!r}", {"attempt": attempt}, re=task.id)]
+    told = {"attempt": attempt, **_place(ctx)}
+    return [NewEvent("task_started", f"{ctx.actor} starts {task.title!r}", told, re=task.id)]
 
 
 def progress(ctx: Context, args: ReportProgress) -> list[NewEvent]:

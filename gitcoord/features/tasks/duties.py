@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty
 from gitcoord.features import autonomy
-from gitcoord.features.tasks import dispatch
-from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, State, Task
+from gitcoord.features.tasks import dispatch, leases
+from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, Attempt, State, Task
 
 ACCEPT_S = 120.0  # two polls of the slowest profile: an agent that has not accepted by then does not poll
 GRACE_S = 60.0  # beyond a task's time limit, which its agent enforces itself
@@ -18,7 +19,7 @@ GRACE_S = 60.0  # beyond a task's time limit, which its agent enforces itself
 def duties(state: State, ctx: Context) -> Iterator[Duty]:
     for holding in state.held.values():
         for uid in holding:
-            yield from _taken_back(state.tasks[uid], ctx)
+            yield from _taken_back(state, state.tasks[uid], ctx)
     yield from _assignments(state, ctx)
     for uid in state.dated:
         task = state.tasks[uid]
@@ -59,8 +60,8 @@ def _rejected(state: State, ctx: Context) -> set[str]:
     return {uid for uid in state.ready if occasion(state.tasks[uid]) in rejected} if rejected else set()
 
 
-def _taken_back(task: Task, ctx: Context) -> Iterator[Duty]:
-    """Yield releases of tasks whose agent cannot go on. Recovery handles agents that are gone."""
+def _taken_back(state: State, task: Task, ctx: Context) -> Iterator[Duty]:
+    """Yield releases of tasks whose agent cannot go on."""
     last = task.last
     member = ctx.fleet.members.get(last.agent)
     if member is not None and member.left:
@@ -74,17 +75,33 @@ def _taken_back(task: Task, ctx: Context) -> Iterator[Duty]:
         and (ctx.age_s(last.started or last.since, last.position) > task.timeout_s + GRACE_S)
     ):
         yield release(task, f"{last.agent} had it for more than {times.in_words(task.timeout_s)}")
+    else:
+        lease = leases.of(state, task, ctx)
+        if lease is not None and lease.left_s <= 0:
+            since = state.heard[last.agent.casefold()].position
+            yield release(
+                task, lease.why, occasion=f"lease-{since}", lost=lease.crashed, since=since
+            )  # it may be writing right now
 
 
-def release(task: Task, reason: str, *, occasion: str = "release", only: str | None = None) -> Duty:
-    """Return the release of a task by the leader. `only`: no effect unless the task still has this status."""
+def release(task: Task, reason: str, *, occasion: str = "release", **more: Any) -> Duty:
+    """Return the release of a task by the leader, which says where its work is. `more` as in `TaskReleased`."""
+    where = whereabouts(task.last)
     return Duty(
         "task_released",
-        f"{task.title!r} is taken back: {reason}",
+        f"{task.title!r} is taken back: {reason}" + (f"; its work is {where}" if where else ""),
         f"{occasion}:{task.id}:{task.attempt}",
-        {"attempt": task.attempt, "reason": reason, "only": only},
+        {"attempt": task.attempt, "reason": reason, **more},
         re=task.id,
     )
+
+
+def whereabouts(attempt: Attempt) -> str:
+    """Return in words where the work of an attempt is; "" if its agent did not say so."""
+    branch = f"on the branch {attempt.branch}" if attempt.branch else ""
+    place = f"in the work tree {attempt.place}" if attempt.place else ""
+    words = " ".join(filter(None, (branch, place)))
+    return f"{words} of node {attempt.node}" if words and attempt.node else words
 
 
 def release_all(state: State, agent: str, reason: str) -> list[Duty]:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from gitcoord.core.fields import FREE, NAMED, Agent, Json, Moment, Payload, Reason, Title, Uid, Words
+from gitcoord.core.fields import FREE, NAMED, Agent, Count, Json, Moment, Payload, Reason, Title, Uid, Words
 from gitcoord.core.fold.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER, Who
 from gitcoord.features.typed import Capabilities, Priority
 
@@ -24,6 +24,8 @@ StepKey = Annotated[str, Field(max_length=60, pattern=r"^(undo:)?[a-z][a-z0-9_]{
 Attempt = Annotated[int, Field(ge=1, le=ATTEMPTS_MAX)]
 Body = Annotated[str, Field(max_length=BODY_MAX), FREE]
 Result = Annotated[str, Field(max_length=RESULT_MAX), FREE]
+Place = Annotated[str, Field(max_length=200), NAMED]
+Branch = Annotated[str, Field(max_length=250), NAMED]
 Artifact = Annotated[str, Field(min_length=1, max_length=500), NAMED]
 
 
@@ -59,19 +61,29 @@ class TaskAssigned(Payload):
 
 
 class TaskClaimed(Payload):
-    """The author claims the task as its next attempt, or accepts the task that it was assigned."""
+    """The author claims the task as its next attempt, or accepts the task that it was assigned.
+
+    `place` and `branch`: the work tree of its node in which it works, and what that has checked out.
+    """
+
+    place: Place = ""
+    branch: Branch = ""
 
 
 class TaskAccepted(Payload):
-    """The author accepts the task that it was assigned."""
+    """The author accepts the task that it was assigned. `place` and `branch` as in `TaskClaimed`."""
 
     attempt: Attempt
+    place: Place = ""
+    branch: Branch = ""
 
 
 class TaskStarted(Payload):
-    """The author starts to work on the task, or goes on."""
+    """The author starts to work on the task, or goes on. `place` and `branch` as in `TaskClaimed`."""
 
     attempt: Attempt
+    place: Place = ""
+    branch: Branch = ""
 
 
 class TaskProgressed(Payload):
@@ -107,10 +119,16 @@ class TaskFailed(Payload):
 
 
 class TaskReleased(Payload):
-    """The agent or the leader releases the task. `only`: no effect unless the task still has this status."""
+    """The agent or the leader releases the task. `only`: no effect unless the task still has this status.
+
+    `lost`: the leader says whether the task may be what ended its agent; then it counts as a failure. `since`: no
+    effect if the agent wrote anything after this position.
+    """
 
     attempt: Attempt
     reason: Reason = ""
+    lost: bool = True
+    since: Count | None = None
     only: Literal["assigned", "accepted", "running", "input-required"] | None = None
 
 

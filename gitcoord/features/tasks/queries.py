@@ -12,9 +12,9 @@ from gitcoord.core.commands import Arguments, Context, Query
 from gitcoord.core.fields import Given
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import dispatch
+from gitcoord.features.tasks import dispatch, leases
 from gitcoord.features.tasks import duties as task_duties
-from gitcoord.features.tasks.state import CREATED, HELD, OVER, Task, in_a_line
+from gitcoord.features.tasks.state import CREATED, HELD, OVER, State, Task, in_a_line
 from gitcoord.features.typed import AgentGiven, CapabilityGiven, small
 
 Status = Literal["created", "ready", "assigned", "accepted", "running", "input-required", "done", "failed", "cancelled"]
@@ -48,7 +48,17 @@ def list_(ctx: Context, args: ListTasks) -> list[dict[str, Any]]:
         and (args.needs is None or small(args.needs) in task.needs)
         and (args.agent is None or (task.agent is not None and same_agent(task.agent, args.agent)))
     ]
-    return [row(task) for task in sorted(chosen, key=lambda task: positions.get(task.id, 0))]
+    state = ctx.state("tasks")
+    return [
+        {**row(task), **_lease(ctx, state, task)} for task in sorted(chosen, key=lambda task: positions.get(task.id, 0))
+    ]
+
+
+def _lease(ctx: Context, state: State, task: Task) -> dict[str, Any]:
+    """Return what is left of a lease that is running out, in seconds and in words."""
+    lease = leases.of(state, task, ctx)
+    left_s = round(max(0.0, lease.left_s), 1) if lease is not None else None
+    return {"lease_left_s": left_s, "blocked": lease.note if lease is not None else ""}
 
 
 def show(ctx: Context, args: ShowTask) -> dict[str, Any]:
@@ -139,6 +149,7 @@ def to_row(ctx: Context, task: Task) -> dict[str, Any]:
     """Return the whole task as JSON."""
     return {
         **row(task),
+        **_lease(ctx, ctx.state("tasks"), task),
         "position": ctx.fleet.positions.get(task.id),
         "body": task.body,
         "data": task.data,
@@ -166,6 +177,9 @@ def to_row(ctx: Context, task: Task) -> dict[str, Any]:
                 "outcome": one.outcome or None,
                 "reason": one.reason,
                 "late": one.late,
+                "node": one.node or None,
+                "place": one.place or None,
+                "branch": one.branch or None,
             }
             for one in task.attempts
         ],
@@ -181,7 +195,7 @@ QUERIES: Mapping[str, Query] = {
         before=_MADE,
         arguments=ListTasks,
         ask=list_,
-        columns=("id", "status", "priority", "agent", "title"),
+        columns=("id", "status", "priority", "agent", "title", "blocked"),
         tool="task_show",
     ),
     "task show": Query(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitcoord.core import times
 from gitcoord.core.fold import quotas
@@ -41,6 +41,9 @@ class Attempt:
     reason: str = ""
     late: str = ""  # the agent's report after the attempt was closed
     position: int = 0  # of the event that gave it, started it or ended it
+    node: str = ""  # where its agent works on it
+    place: str = ""  # the linked work tree there; "" is the clone's own, or not known
+    branch: str = ""
 
 
 @dataclass(slots=True)
@@ -91,6 +94,14 @@ class Task:
         return self.attempts[-1]
 
 
+class Heard(NamedTuple):
+    """The newest event of an agent that has a task: its accepted time, its position, the time that its author wrote."""
+
+    at: str
+    position: int
+    written: str
+
+
 @dataclass(slots=True)
 class State:
     """All tasks by id, oldest first, and indices of them."""
@@ -104,6 +115,7 @@ class State:
     held: dict[str, dict[str, None]] = field(default_factory=dict)  # by agent (casefolded)
     dated: dict[str, None] = field(default_factory=dict)  # open tasks whose deadline has not passed
     dependants: dict[str, dict[str, None]] = field(default_factory=dict)  # open tasks that wait for this one
+    heard: dict[str, Heard] = field(default_factory=dict)  # by agent (casefolded) that has a task
     by_author: dict[str, list[int]] = field(default_factory=dict)
     """By author: how many of its tasks are open, and their bytes; without those that workflows make."""
 
@@ -153,6 +165,7 @@ class State:
     def give(self, task: Task, agent: str, *, at: str, position: int, status: str, why: str = "") -> None:
         """Start a new attempt."""
         self.ready.pop(task.id, None)
+        self.heard.setdefault(agent.casefold(), Heard(at, position, at))
         self.held.setdefault(agent.casefold(), {})[task.id] = None
         task.attempts.append(Attempt(agent, at, why, position=position))
         task.status, task.share, task.text = status, 0.0, ""
@@ -164,6 +177,7 @@ class State:
         del holding[task.id]
         if not holding:
             del self.held[last.agent.casefold()]
+            self.heard.pop(last.agent.casefold(), None)
         last.until, last.outcome, last.reason, last.position = at, outcome, reason, position
 
     def make_ready(self, task: Task, *, at: str, position: int) -> None:
@@ -239,6 +253,7 @@ def dump(state: State) -> Any:
     return {
         "open": [_dump_task(task) for task in still_open],
         "over": [_dump_task(task) for task in over],
+        "heard": {agent: [*one] for agent, one in state.heard.items()},
         "speeds": {agent: {name: [*one] for name, one in known.items()} for agent, known in state.speeds.items()},
     }
 
@@ -275,6 +290,12 @@ def load(value: Any) -> State:
             _check(attempt, _ATTEMPT_KINDS)
         task.attempts = [Attempt(**attempt) for attempt in attempts]
         state.put(task)
+    state.heard = {
+        str(agent): Heard(str(at), int(position), str(written))
+        for agent, (at, position, written) in value["heard"].items()
+    }
+    if state.heard.keys() != state.held.keys():
+        raise ValueError("agents that have tasks, and those that were heard, differ")
     return state
 
 

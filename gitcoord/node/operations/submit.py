@@ -20,6 +20,7 @@ from gitcoord.core.format.event import Draft, Event
 from gitcoord.features import FEATURES, LISTED
 from gitcoord.node import delivery, peers
 from gitcoord.node.clock import utc_now
+from gitcoord.store.git import repo_location
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -69,8 +70,9 @@ def context(node: Node, actor: str) -> Context:
         node.place,
         peers.agent_liveness(node),
         node.replica.branch.line_at(),
-        node.replica.seen_s,
-        lambda repo, pr: _head_of(node, repo, pr),
+        branch=lambda: repo_location.branch_at(node.worktree),
+        seen_s=node.replica.seen_s,
+        head_of=lambda repo, pr: _head_of(node, repo, pr),
     )
 
 

@@ -173,7 +173,10 @@ class TaskWorker:
         with contextlib.suppress(OSError):  # the first note, without a process id, already finds it by its folder
             place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
         self.say("task", f"{task.id[:8]} begins: {task.title}")
-        self._tell(task.id, "task_started", f"{self.agent} starts {task.title}", {"attempt": task.attempt})
+        told: dict[str, Any] = {"attempt": task.attempt}
+        if place.branch:
+            told |= {"place": place.folder.name, "branch": place.branch}
+        self._tell(task.id, "task_started", f"{self.agent} starts {task.title}", told)
 
     # Going on
 

@@ -87,6 +87,16 @@ def worktree_git_dir(path: Path) -> Path | None:
     return None
 
 
+def branch_at(git_dir: Path | None) -> str:
+    """Return the branch that a linked work tree has checked out; "" if HEAD is detached, or there is no such tree."""
+    try:
+        head = (git_dir / "HEAD").read_text(encoding="utf-8", errors="replace").strip() if git_dir else ""
+    except OSError:
+        return ""
+    ref = head.removeprefix("ref: refs/heads/")
+    return ref if ref not in (head, ".invalid") else ""  # git writes the latter where refs are in a table
+
+
 def worktree_title(path: Path) -> str:
     """Return how the work tree around `path` is called: as git keeps a linked one, the folder's name for a clone's own.
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitcoord.core import times
-from gitcoord.core.fold.ledger_time import ADMIN_LEAD_S, LEAD_S, MARKS_MAX, FirstSeen, LedgerTime
+from gitcoord.core.fold.ledger_time import ADMIN_LEAD_S, GAP_S, LEAD_S, MARKS_MAX, FirstSeen, LedgerTime
 
 NOON = "2026-06-01T12:00:00.000Z"
 
@@ -85,6 +85,16 @@ def test_ages_are_measured_by_this_machine_alone() -> None:
     marks.note(10, 101.0)
     marks.note(12, 105.0)
     assert [marks.age_s(position, 110.0) for position in (1, 10, 11, 12, 13)] == [10, 10, 5, 5, 0]
+
+
+def test_a_gap_between_two_looks_ends_a_watch() -> None:
+    marks = FirstSeen()
+    assert marks.watching_s(50.0) == 0
+    for now_s in (100.0, 100.0 + GAP_S, 150.0 + GAP_S):
+        marks.note(10, now_s)
+    assert marks.watching_s(160.0 + GAP_S) == 60.0 + GAP_S
+    marks.note(10, 151.0 + 2 * GAP_S)
+    assert marks.watching_s(152.0 + 2 * GAP_S) == 1.0
 
 
 def test_after_the_machine_was_started_anew_nothing_is_older_than_its_start() -> None:
