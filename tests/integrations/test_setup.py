@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def shown(project: Path) -> str:
     text = text.replace(agent_guide.TEXT, "GUIDE\n").replace(agent_guide.TEXT.replace("\n", "\r\n"), "GUIDE\n")
     words = program.gitcoord_argv()
     for word, name in ((words[-1], "MAIN"), (words[0], "PYTHON")):
-        text = text.replace(word, name)
+        text = text.replace(shlex.quote(word), name).replace(word, name)  # a folder's name may need quotes
     assert words[1:-1] in (["-I"], ["-I", "-X", "utf8"])
     return text
 
