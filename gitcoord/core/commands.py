@@ -69,6 +69,7 @@ class Context:
     watching_s: float = math.inf  # since when this node looks at the remote without a gap
     seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
     head_of: Callable[[str, int], str] | None = None  # the commit of a pull request on the remote; "": none is seen
+    located: Callable[[str], str] = str  # a path that the author typed, as from the top of the repository
 
     def state(self, feature: str) -> Any:
         """Return a feature's state. The caller must not change it."""

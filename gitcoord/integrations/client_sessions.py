@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitcoord.core import times
-from gitcoord.core.errors import GitcoordError, Lost, Refused
+from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.text import NOTICE, for_model
 from gitcoord.integrations import client_calls
 from gitcoord.integrations.client_calls import ClientCall
@@ -106,9 +106,8 @@ def end(call: ClientCall, agent: str) -> int:
     with contextlib.closing(open_node(call.place)) as node:
         who = agent or node.config.agent or ""
         command: Command = _query("release")
-        try:
-            proposals = command.decide(submit.context(node, who), submit.arguments(command, {}))
-        except (Refused, Lost):  # nothing is reserved from here
+        proposals = command.decide(submit.context(node, who), submit.arguments(command, {}))
+        if not proposals:
             return 0
         node.append(*submit.drafted(node, proposals, who))
         running = node.home.running()

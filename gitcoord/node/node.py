@@ -40,7 +40,7 @@ class Node:
     """One process's hold on a node. Do not share it between threads; close it when done."""
 
     def __init__(
-        self, home: Home, store: Store, *, place: str = "", tell: Callable[[str, str], None] | None = None
+        self, home: Home, store: Store, *, folder: Path | None = None, tell: Callable[[str, str], None] | None = None
     ) -> None:
         self.writer = writer = Writer(home)
         self.home, self.config, self.keyring, self.disk = (
@@ -50,8 +50,10 @@ class Node:
             self.writer.disk,
         )
         self.draft, self.drafted, self.check, self.append = writer.draft, writer.drafted, writer.check, writer.append
-        self.worktree: Path | None = None  # git's own folder of that work tree; None for the clone's own
-        self.place = place  # the work tree that this process acts from; "" is the clone's own
+        self.folder = folder  # the one that this process acts from
+        # git's own folder of the linked work tree around it, and its name; None and "" in the clone's own
+        self.worktree = repo_location.worktree_git_dir(folder) if folder is not None else None
+        self.place = self.worktree.name if self.worktree is not None else ""
         self.store = store
         self.tell = tell or (lambda kind, text: None)
         self.rng: random.Random = random.SystemRandom()
@@ -260,6 +262,10 @@ class Node:
 
     # Reading
 
+    def located(self, text: str) -> str:
+        """Return a path, or a pattern of paths, as from the top of the repository. Raise Refused outside of it."""
+        return repo_location.from_top(self.folder, text) if self.folder is not None else text
+
     def events(self, since: int = 0) -> Iterator[tuple[int, Event]]:
         """Yield the sequenced events after position `since`, in order, with their positions; from the local copy."""
         read = self.replica.branch.line_at()
@@ -272,6 +278,4 @@ def open_node(path: Path, *, tell: Callable[[str, str], None] | None = None) -> 
     home = find_home(path)
     config = preferences.effective(home, os.environ)
     store = open_store(home, config, home.path.parent)
-    node = Node(home, store, place=repo_location.worktree_name(path), tell=tell)
-    node.worktree = repo_location.worktree_git_dir(path)
-    return node
+    return Node(home, store, folder=path, tell=tell)

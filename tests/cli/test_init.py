@@ -108,3 +108,19 @@ def test_a_name_that_others_would_take_for_another_is_refused(
     clone = clone_of(alice, tmp_path / "clone", name)
     assert words in clone("init", "--agent", name, code=2).err
     assert "in no fleet" in clone("append", "note", "x", code=2).err
+
+
+def test_paths_are_reserved_as_git_takes_them_and_giving_nothing_back_is_no_error(
+    alice: Clone, tmp_path: Path
+) -> None:
+    tree = worktree_of(alice, tmp_path / "tree")
+    below = Clone(alice.path / "src", alice.remote, "alice")
+    below.path.mkdir()
+    assert "nothing to do" in alice("release").out
+    below("reserve", "a.py", "../docs/", str(tree.path / "b.py"))
+    [row] = alice("reservations", "--json").json()["items"]
+    assert row["paths"] == ["src/a.py", "docs", "b.py"]
+    assert below("reservations", "--path", "./a.py", "--json").json()["items"] == [row]
+    assert "outside of the work tree" in below("reserve", "../../x", code=2).err
+    below("release")
+    assert alice("reservations", "--json").json()["items"] == []

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
-from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.errors import Lost
 from gitcoord.core.fields import Given, Span, Words
 from gitcoord.core.lookup import find
 from gitcoord.features import paths
@@ -28,7 +28,7 @@ from gitcoord.features.typed import AgentGiven, Ids
 
 class ReservePaths(Arguments):
     paths: list[PatternGiven] = Field(
-        description="Paths from the top of the repository; *, ** and ? as in .gitignore",
+        description="Paths, relative to this folder; *, ** and ? as in .gitignore",
         min_length=1,
         max_length=PATTERNS_MAX,
     )
@@ -37,7 +37,7 @@ class ReservePaths(Arguments):
 
 
 class ReleasePaths(Arguments):
-    ids: Ids = Field([], description="Reservation ids (default: all of this work tree)")
+    ids: Ids = Field([], description="Reservation ids (default: all of this work tree, if there are any)")
 
 
 class ListReservations(Arguments):
@@ -47,10 +47,11 @@ class ListReservations(Arguments):
 
 
 def reserve(ctx: Context, args: ReservePaths) -> list[NewEvent]:
-    for pattern in args.paths:
+    wanted = list(dict.fromkeys(ctx.located(one) for one in args.paths))
+    for pattern in wanted:
         paths.check(pattern)
     party = (ctx.actor, ctx.node, ctx.place)
-    for other in overlapping(ctx.state("reservations"), party, args.paths):
+    for other in overlapping(ctx.state("reservations"), party, wanted):
         if not is_over(other, ctx):
             raise Lost(describe(other))
         if other.until > ctx.fleet.time.now:
@@ -59,8 +60,8 @@ def reserve(ctx: Context, args: ReservePaths) -> list[NewEvent]:
                 f"{other.agent} or another member writes. A leader (`gitcoord agent run`) or an admin can end "
                 f"the reservation now: `gitcoord release {other.id[:8]}`"
             )
-    data = {"paths": args.paths, "for_s": args.for_s, "place": ctx.place, "why": args.why}
-    return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(args.paths)}", data)]
+    data = {"paths": wanted, "for_s": args.for_s, "place": ctx.place, "why": args.why}
+    return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(wanted)}", data)]
 
 
 def release(ctx: Context, args: ReleasePaths) -> list[NewEvent]:
@@ -69,8 +70,6 @@ def release(ctx: Context, args: ReleasePaths) -> list[NewEvent]:
         chosen = [held[find(ctx, held, text, "reservation", shown_by="reservations")] for text in args.ids]
     else:
         chosen = [one for one in held.values() if one.party == (ctx.actor, ctx.node, ctx.place)]
-    if not chosen:
-        raise Refused("this work tree has no reservation: `gitcoord reservations` lists all reservations")
     return [NewEvent("paths_released", f"{ctx.actor} releases {', '.join(one.paths)}", re=one.id) for one in chosen]
 
 
@@ -79,7 +78,7 @@ def reservations(ctx: Context, args: ListReservations) -> list[dict[str, Any]] |
     if args.id is not None:
         one = held[find(ctx, held, args.id, "reservation", shown_by="reservations")]
         return {**to_row(one), "position": ctx.fleet.positions.get(one.id)}
-    among = ctx.state("reservations").index.owners([args.path]) if args.path is not None else held
+    among = ctx.state("reservations").index.owners([ctx.located(args.path)]) if args.path is not None else held
     return [
         to_row(one)
         for one in held.values()

@@ -73,6 +73,7 @@ def context(node: Node, actor: str) -> Context:
         branch=lambda: repo_location.branch_at(node.worktree),
         seen_s=node.replica.seen_s,
         head_of=lambda repo, pr: _head_of(node, repo, pr),
+        located=node.located,
     )
 
 

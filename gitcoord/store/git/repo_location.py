@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from gitcoord.core.errors import Refused
@@ -72,6 +74,54 @@ def worktree_name(path: Path) -> str:
     """Return the name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
     found = worktree_git_dir(path)
     return found.name if found is not None else ""
+
+
+def from_top(folder: Path, text: str) -> str:
+    """Return a path, or a pattern of paths, as from the top of the work tree around `folder`.
+
+    It is relative to `folder`, as git takes it. An absolute one may be in any work tree of the clone. Raise Refused if
+    it is in none.
+    """
+    given, top = text.strip(), work_tree(folder)
+    if top is None:
+        return given
+    if given.startswith("/"):
+        names, start = _real(given).split("/"), []
+        tops = [str(one).split("/") for one in _tops(folder, top)]
+        found = max((one for one in tops if names[: len(one)] == one), key=len, default=None)
+        if found is None:
+            raise Refused(f"{text!r} is in no work tree of this clone: write it from the top, such as src/auth/**")
+        names = names[len(found) :]
+    else:
+        names, start = given.split("/"), list(folder.resolve().relative_to(top).parts)
+    for name in names:
+        if name == ".." and start:
+            start.pop()
+        elif name == "..":
+            raise Refused(f"{text!r} is outside of the work tree {top}")
+        elif name not in ("", "."):
+            start.append(name)
+    return "/".join(start) or "**"
+
+
+def _real(pattern: str) -> str:
+    """Return an absolute pattern with the links resolved in the part before its first wildcard."""
+    names = pattern.split("/")
+    plain = next((at for at, name in enumerate(names) if "*" in name or "?" in name), len(names))
+    return "/".join([str(Path("/".join(names[:plain]) or "/").resolve()), *names[plain:]])
+
+
+def _tops(folder: Path, top: Path) -> Iterator[Path]:
+    """Yield the tops of all work trees of the clone."""
+    yield top
+    common = common_dir(folder)
+    if common is None:
+        return
+    if common.name == ".git":
+        yield common.parent
+    for one in sorted(common.glob("worktrees/*/gitdir")):
+        with contextlib.suppress(OSError, ValueError):
+            yield Path(one.read_text("utf-8").strip()).parent.resolve()
 
 
 def worktree_git_dir(path: Path) -> Path | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gitcoord.store.git.repo_location import common_dir, plain_common_dir, worktree_name
+from gitcoord.core.errors import Refused
+from gitcoord.store.git.repo_location import common_dir, from_top, plain_common_dir, worktree_name
 
 
 def git(folder: Path, *words: str) -> str:
@@ -62,3 +63,34 @@ def test_a_damaged_link_is_no_plain_clone(tmp_path: Path, words: str) -> None:
 
 def test_outside_of_any_there_is_none(tmp_path: Path) -> None:
     assert common_dir(tmp_path) is None and common_dir(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    "below, text, found",
+    [
+        ("", "src/a.py", "src/a.py"),
+        ("", "./src//auth/", "src/auth"),
+        ("", "src/../b", "b"),
+        ("src", "a.py", "src/a.py"),
+        ("src", "../b/*.py", "b/*.py"),
+        ("src", ".", "src"),
+        ("", ".", "**"),
+        ("src", "{top}/c/**", "c/**"),
+        ("src", "{tree}/c", "c"),
+        ("", "{link}/c", "c"),
+        ("", "{top}", "**"),
+    ],
+)
+def test_a_path_is_taken_as_git_takes_it(clone: Path, tmp_path: Path, below: str, text: str, found: str) -> None:
+    tree = tmp_path / "a tree"
+    git(clone, "worktree", "add", "--quiet", "-b", "side", str(tree))
+    (tmp_path / "link").symlink_to(clone)
+    (clone / "src").mkdir(exist_ok=True)
+    given = text.format(top=clone, tree=tree, link=tmp_path / "link")
+    assert from_top(clone / below, given) == found
+
+
+@pytest.mark.parametrize("text", ["../x", "src/../../x", "/elsewhere/x", "/"])
+def test_a_path_outside_of_the_work_tree_is_refused(clone: Path, text: str) -> None:
+    with pytest.raises(Refused):
+        from_top(clone, text)
