@@ -21,7 +21,7 @@ from gitcoord.core.text import NOTICE as NOTICE_OF_PAGES
 from gitcoord.core.text import fit_value, for_model
 from gitcoord.mcp import answers
 from gitcoord.mcp.answers import NOTICE
-from gitcoord.mcp.news import News
+from gitcoord.mcp.news import News, rows_of
 from gitcoord.mcp.own_tools import Own
 from gitcoord.mcp.tools import PAGE, tools
 from gitcoord.node import ledger_pages, peers, status_cache
@@ -54,6 +54,8 @@ MAY_BE_OLD = (  # reads whose answer changes seldom, or binds nobody: the rounds
     "workflow status",
 )
 
+BOARD = {"tasks": "task list", "reservations": "reservations", "conflicts": "conflict list"}
+
 
 @dataclass(slots=True)
 class Calls:
@@ -66,6 +68,7 @@ class Calls:
     _node: Node | None = None
     _home: Home | None = None
     _failed_s: float = float("-inf")
+    _marked: tuple[int, dict[str, object]] | None = None  # the position, and what the pages showed there
 
     @property
     def node(self) -> Node:
@@ -144,6 +147,29 @@ class Calls:
                 "data": status(self.node.writer, status_cache.compute(self.node.replica.branch, self.node.disk.node)),
             }
         )
+
+    def inbox(self) -> str:
+        self.look(FRESH_S)
+        return self._page(rows_of(self.node, self.actor, "inbox"))
+
+    def board(self) -> str:
+        self.look(FRESH_S)
+        return self._page({name: rows_of(self.node, self.actor, query) for name, query in BOARD.items()})
+
+    def _page(self, value: Any) -> str:
+        return for_model({"notice": NOTICE_OF_PAGES, "data": answers.without_empties(value)})
+
+    def marks(self) -> dict[str, object]:
+        """Return what is another value as soon as a page that is named here shows something else."""
+        self.look(max(FRESH_S, self.node.local.profile.poll_s))
+        node, position = self.node, self.node.fleet.position
+        if self._marked is None or self._marked[0] != position:
+            unread = [one["id"] for one in rows_of(node, self.actor, "inbox")]
+            board = {name: rows_of(node, self.actor, query) for name, query in BOARD.items()}
+            self._marked = position, {"inbox": unread, "board": board}
+        alive = sorted((agent, one.state) for agent, one in peers.agent_liveness(node).items())
+        progress = node.home.progress()
+        return {**self._marked[1], "status": (position, alive, progress.online, len(node.disk.pending()))}
 
     def communication(self) -> str:
         self.look(FRESH_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,8 @@ HIDDEN = {  # arguments that a model at work does not need; it pays for each tha
     "task start": ("attempt",),
     "workflow list": ("all",),
 }
+
+_COMMAND = re.compile(r"`gitcoord ([^`\n]{1,200})`")
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,22 @@ def tools() -> dict[str, Tool]:
             action = _action(name, what.tool)
             tool.actions[action], tool.names[action] = what, name
     return {name: found[name] for name in (*FIRST, *found) if name in found}
+
+
+def in_tool_words(text: str) -> str:
+    """Return our words with tools in place of commands: a model may have no command line."""
+    return _COMMAND.sub(lambda found: _tool_words(found[1]) or found[0], text)
+
+
+def _tool_words(line: str) -> str | None:
+    """Return the tool and action that do what a command line does; None if no tool does."""
+    for tool in tools().values():
+        for action, name in tool.names.items():
+            if line == name or line.startswith(f"{name} "):
+                given = [word for word in line.removeprefix(name).split() if not word.startswith("-")]
+                which = f", action {action}" if len(tool.actions) > 1 else ""
+                return f"the tool {tool.name}{which}" + (f" ({' '.join(given)})" if given else "")
+    return None
 
 
 def _action(name: str, tool: str) -> str:

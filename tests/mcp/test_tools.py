@@ -17,7 +17,7 @@ from gitcoord.mcp import schemas
 from gitcoord.mcp.answers import KEPT
 from gitcoord.mcp.calls import MAY_BE_OLD
 from gitcoord.mcp.server import INSTRUCTIONS
-from gitcoord.mcp.tools import HIDDEN, TOOLS_MAX, Tool, tools
+from gitcoord.mcp.tools import HIDDEN, TOOLS_MAX, Tool, in_tool_words, tools
 from gitcoord.node.operations import submit
 
 TOKENS_MAX = 3000
@@ -47,6 +47,18 @@ def test_what_agents_need_is_among_them_and_what_people_decide_is_not() -> None:
 def test_the_instructions_name_tools_that_there_are() -> None:
     named = re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", INSTRUCTIONS)
     assert "wait_for_news" in named and set(named) <= set(tools())
+
+
+def test_refusals_name_tools_in_place_of_commands() -> None:
+    said = {
+        "no task 'x': `gitcoord task list --all` lists them": "the tool task_show, action list lists them",
+        "run `gitcoord task claim k3f97hq2` first": "run the tool task_update, action claim (k3f97hq2) first",
+        "`gitcoord ready` and `gitcoord next --claim`": "the tool task_show, action ready and the tool next",
+        "`gitcoord verify` finds it": "`gitcoord verify` finds it",
+        "`gitcoord releases`": "`gitcoord releases`",
+    }
+    for before, after in said.items():
+        assert in_tool_words(before).endswith(after), in_tool_words(before)
 
 
 def test_hints_are_honest() -> None:
