@@ -14,11 +14,11 @@ from typing import Any
 import filelock
 
 from gitcoord.core.commands import Answer, Command, Query
-from gitcoord.core.errors import GitcoordError, NotConfirmed
+from gitcoord.core.errors import GitcoordError, NotConfirmed, Refused
 from gitcoord.core.format.event import Event
 from gitcoord.core.names import same_agent
 from gitcoord.core.text import NOTICE as NOTICE_OF_PAGES
-from gitcoord.core.text import fit_value, for_model
+from gitcoord.core.text import cut, fit_value, for_model
 from gitcoord.mcp import answers
 from gitcoord.mcp.answers import NOTICE
 from gitcoord.mcp.news import News, rows_of
@@ -85,7 +85,7 @@ class Calls:
         """Call the tool and return its answer as JSON values: `data` holds all text of others. Raise GitcoordError."""
         began, since = time.monotonic(), utc_now()
         command, what, rest = tools()[name].chosen(raw_args)
-        after = rest.pop("after", 0) if "after" not in what.arguments.model_fields else 0
+        after = _rows_to_skip(rest.pop("after", 0)) if "after" not in what.arguments.model_fields else 0
         self.look(None if command in MAY_BE_OLD else FRESH_S)
         if not isinstance(what, Command):
             return self.told(self._read(what, rest, after), began)
@@ -103,7 +103,7 @@ class Calls:
         answer = submit.ask(self.node, what, rest, actor=self.actor)
         if isinstance(answer, Sequence):
             note = submit.beside(self.node, what, rest, actor=self.actor).get("note")
-            return answers.page(what, answer, int(after), PAGE) | ({"note": note} if note else {})
+            return answers.page(what, answer, after, PAGE) | ({"note": note} if note else {})
         return answers.shaped(answer)
 
     def told(self, data: Answer, began_s: float) -> dict[str, Any]:
@@ -208,3 +208,11 @@ class Calls:
     def _online(self) -> bool:
         progress = self.node.home.progress()
         return progress.online and not progress.problem
+
+
+def _rows_to_skip(given: object) -> int:
+    """Return a number of rows. Raise Refused."""
+    text = str(given)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Refused(f"after: {cut(text, 20)!r} is no number of rows: give the `next` of the last answer")
+    return int(text)

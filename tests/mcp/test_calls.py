@@ -114,6 +114,11 @@ def test_a_long_list_comes_in_pages(alice: Clone, opened: Callable[[Clone], Call
         seen += [one["title"] for one in page["items"]]
         after = page.get("next", 0)
     assert seen == [f"task {n}" for n in range(23)]
+    assert len(ours.call("task_show", {"action": "list", "after": "20"})["data"]["items"]) == 3
+    assert ours.call("task_show", {"action": "list", "after": 99})["data"] == {"items": []}
+    for wrong in (-1, "x", 1.5, [3], True, "9" * 30):
+        with pytest.raises(Refused, match="is no number of rows"):
+            ours.call("task_show", {"action": "list", "after": wrong})
 
 
 def test_reads_that_bind_look_at_the_remote_although_an_agent_runs_here(
