@@ -86,6 +86,7 @@ GIVEN: Mapping[str, dict[str, Any]] = {
     "task finish": {"task": "MINE", "result": "marker result", "artifact": ["marker/artifact"], "attempt": 1},
     "task fail": {"task": "MINE", "reason": "marker reason", "attempt": 1},
     "task release": {"task": "MINE", "reason": "marker reason", "attempt": 1},
+    "task reassign": {"task": "MINE", "agent": "carol", "reason": "marker reason"},
     "task cancel": {"task": "TASK", "reason": "marker reason"},
     "message send": {
         "text": "marker text",

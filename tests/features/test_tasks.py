@@ -173,6 +173,62 @@ def test_who_comes_back_to_a_task_says_which_attempt_is_meant() -> None:
         one.do("bob", "task finish", task=uid, attempt=3)
 
 
+def test_the_creator_or_an_admin_gives_a_task_to_another_agent_and_nobody_else_does() -> None:
+    one = Work(bob=[], carol=[], dave=[])
+    uid = one.do("bob", "task create", title="a")
+    one.do("carol", "task claim", task=uid)
+    with pytest.raises(Refused, match="only an admin or bob .whose task it is. may"):
+        one.do("dave", "task reassign", task=uid, agent="dave")
+    one.do("bob", "task reassign", task=uid, agent="dave", reason="carol is on leave")
+    task = one.task(uid)
+    assert (task.agent, task.status, task.attempt, task.failures) == ("dave", "assigned", 2, 0)
+    assert task.attempts[0].reason == "taken back by bob: carol is on leave"
+    assert [row["text"] for row in one.ask("dave", "inbox") if row["type"] == "task_assigned"]
+    assert "attempt 1 is over (released)" in str(one.say("carol", "task_finished", re=uid, attempt=1))
+    one.do("alice", "task reassign", task=uid, agent="carol")  # an admin
+    assert task.agent == "carol"
+    for refused, agent in (("carol has it already", "carol"), ("no agent 'nobody'", "nobody")):
+        with pytest.raises(Refused, match=refused):
+            one.do("bob", "task reassign", task=uid, agent=agent)
+    one.do("carol", "task finish", task=uid)
+    with pytest.raises(Refused, match="cannot be reassigned: it is done"):
+        one.do("bob", "task reassign", task=uid, agent="dave")
+
+
+def test_a_ready_task_can_be_reassigned_and_of_two_at_once_the_first_counts() -> None:
+    one = Work(bob=[], carol=[])
+    uid = one.create("a")
+    assert one.say("alice", "task_reassigned", re=uid, agent="bob", attempt=1) is None
+    assert "bob has it" in str(one.say("alice", "task_reassigned", re=uid, agent="carol", attempt=1))
+    assert one.task(uid).agent == "bob" and one.task(uid).last.why == "alice reassigned it"
+
+
+def test_an_agent_that_looks_for_no_tasks_has_longer_to_accept_one_that_a_person_gave_to_it() -> None:
+    one = Work()
+    one.story.joined("bob")
+    uid = one.create("a")
+    one.do("alice", "task reassign", task=uid, agent="bob")
+    one.wait(1800)
+    assert not one.lead()
+    one.wait(1)
+    assert one.lead() == ["'a' is taken back: bob did not accept it within 30m"]
+
+
+def test_release_with_force_takes_a_task_from_its_agent() -> None:
+    one = Work(bob=[], carol=[])
+    uid = one.create("a")
+    with pytest.raises(Refused, match="no agent has"):
+        one.do("alice", "task release", task=uid, force=True)
+    one.do("bob", "task claim", task=uid)
+    with pytest.raises(Refused, match="only an admin or alice .whose task it is. may"):
+        one.do("carol", "task release", task=uid, force=True)
+    one.do("alice", "task release", task=uid, reason="bob is on leave", force=True)
+    task = one.task(uid)
+    assert (task.status, task.failures, task.last.reason) == ("ready", 0, "taken back by alice: bob is on leave")
+    assert "attempt 1 is over (released)" in str(one.say("bob", "task_progressed", re=uid, attempt=1))
+    assert "it is ready" in str(one.say("alice", "task_reassigned", re=uid, attempt=2))
+
+
 def test_a_task_that_fails_too_often_has_failed() -> None:
     one = work()
     uid = one.create(attempts=2)
@@ -337,7 +393,7 @@ def test_whatever_is_said_a_task_has_one_agent_and_is_done_at_most_once(said: li
             assert reason is not None and after.status == was
         if type_ in ("task_finished", "task_failed", "task_progressed") and (actor != had or attempt != number):
             assert reason is not None and after.status == was  # another's, or an older attempt's
-        if had is not None and after.agent not in (None, had):
+        if had is not None and after.agent not in (None, had) and type_ != "task_reassigned":
             raise AssertionError(f"{after.agent} has what {had} had")
         if reason is None and type_ == "task_finished":
             effects[uid].append(actor)

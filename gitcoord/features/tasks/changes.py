@@ -43,11 +43,17 @@ _WORKED_ON: Mapping[str, str] = {
     "task_finished": DONE,
     "task_failed": READY,
     "task_released": READY,
+    "task_reassigned": ASSIGNED,
     "task_cancelled": CANCELLED,
 }
 NEXT: Mapping[str, Mapping[str, str]] = {
     CREATED: {"task_cancelled": CANCELLED},  # READY once all that it waits for is done
-    READY: {"task_assigned": ASSIGNED, "task_claimed": ACCEPTED, "task_cancelled": CANCELLED},
+    READY: {
+        "task_assigned": ASSIGNED,
+        "task_reassigned": ASSIGNED,
+        "task_claimed": ACCEPTED,
+        "task_cancelled": CANCELLED,
+    },
     ASSIGNED: {"task_claimed": ACCEPTED, "task_accepted": ACCEPTED, **_WORKED_ON},
     ACCEPTED: {"task_claimed": ACCEPTED, "task_accepted": ACCEPTED, **_WORKED_ON},
     RUNNING: {"task_claimed": RUNNING, "task_accepted": RUNNING, **_WORKED_ON},
@@ -56,7 +62,8 @@ NEXT: Mapping[str, Mapping[str, str]] = {
     FAILED: {},
     CANCELLED: {},
 }
-"""The status after an event, by the status before. READY after the last attempt is FAILED."""
+"""The status after an event, by the status before. READY after the last attempt is FAILED; `task_reassigned` to nobody
+gives READY."""
 
 
 def _worker(state: State, asked: Asked, persons: Persons) -> Whose | None:
@@ -79,6 +86,7 @@ def _creator(state: State, asked: Asked, persons: Persons) -> Whose | None:
 WHOSE: Mapping[str, Resolver] = {
     **{type_: _worker for type_, who in events.AUTHORITY.items() if who & ASSIGNEE},
     "task_cancelled": _creator,
+    "task_reassigned": _creator,
 }
 
 
@@ -269,6 +277,30 @@ def _again(state: State, task: Task, outcome: str, sequenced: SequencedEvent, re
         state.make_ready(task, at=event.timestamp, position=sequenced.position)
 
 
+def _reassign(state: State, sequenced: SequencedEvent, given: events.TaskReassigned) -> str | None:
+    """Take the task from its agent, which is no failure, and give it to another, or to nobody."""
+    event = sequenced.event
+    task = state.tasks.get(event.re or "")
+    if task is None or event.type not in NEXT[task.status] or given.attempt != task.attempt + 1:
+        return _not_so(task)
+    if given.agent is None and task.status == READY:
+        return describe(task)
+    if task.status in HELD:
+        reason = f"taken back by {event.actor}" + (f": {given.reason}" if given.reason else "")
+        _again(state, task, "released", sequenced, reason, counts=False)
+    if given.agent is not None and task.status == READY:
+        why = f"{event.actor} reassigned it" + (f": {given.reason}" if given.reason else "")
+        state.give(
+            task,
+            given.agent,
+            at=event.timestamp,
+            position=sequenced.position,
+            status=NEXT[READY][event.type],
+            why=why[: task_state.REASON_KEPT],
+        )
+    return None
+
+
 def _cancel(state: State, sequenced: SequencedEvent, report: events.TaskCancelled) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
@@ -326,6 +358,7 @@ CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, SequencedEvent, 
     events.TaskFinished: _finish,
     events.TaskFailed: _fail,
     events.TaskReleased: _release,
+    events.TaskReassigned: _reassign,
     events.TaskCancelled: _cancel,
     events.TaskOverdue: _note_overdue,
 }

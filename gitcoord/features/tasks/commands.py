@@ -14,7 +14,7 @@ from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Metavar, Reason, Span, Title, Words
 from gitcoord.core.lookup import member
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import dispatch, events
+from gitcoord.features.tasks import dispatch, events, handover
 from gitcoord.features.tasks.queries import named, to_row
 from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_a_line
 from gitcoord.features.typed import AgentGiven, AnyCase, Capabilities, JsonObject
@@ -67,6 +67,10 @@ class FinishTask(OneTask):
 class FailTask(OneTask):
     reason: Reason = Field("", description="The reason")
     attempt: int | None = ATTEMPT
+
+
+class ReleaseTask(FailTask):
+    force: bool = Field(False, description="Take it from the agent that has it; for its creator and admins")
 
 
 class CancelTask(OneTask):
@@ -171,7 +175,9 @@ def fail(ctx: Context, args: FailTask) -> list[NewEvent]:
     return _give_up(ctx, args, "task_failed", "could not do {}")
 
 
-def release(ctx: Context, args: FailTask) -> list[NewEvent]:
+def release(ctx: Context, args: ReleaseTask) -> list[NewEvent]:
+    if args.force:
+        return handover.taken_back(ctx, args.task, args.attempt, args.reason)
     return _give_up(ctx, args, "task_released", "releases {}")
 
 
@@ -293,9 +299,17 @@ COMMANDS: Mapping[str, Command] = {
         help="Release a task for another agent",
         example="gitcoord task release 3 'going home'",
         before=_CLAIMED,
-        arguments=FailTask,
+        arguments=ReleaseTask,
         decide=release,
         positional=("task", "reason"),
+    ),
+    "task reassign": _update(
+        help="Give a task to another agent",
+        example="gitcoord task reassign 3 bob",
+        before=_CLAIMED,
+        arguments=handover.ReassignTask,
+        decide=handover.reassign,
+        positional=("task", "agent"),
     ),
     "task cancel": _update(
         help="Cancel a task",

@@ -8,7 +8,7 @@ from typing import Any
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.feature import Duty
-from gitcoord.features import autonomy
+from gitcoord.features import agents, autonomy
 from gitcoord.features.tasks import dispatch, leases
 from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, Attempt, State, Task
 
@@ -66,8 +66,8 @@ def _taken_back(state: State, task: Task, ctx: Context) -> Iterator[Duty]:
     member = ctx.fleet.members.get(last.agent)
     if member is not None and member.left:
         yield release(task, f"{last.agent} has left the fleet")
-    elif task.status == ASSIGNED and ctx.age_s(last.since, last.position) > ACCEPT_S:
-        reason = f"{last.agent} did not accept it within {times.in_words(ACCEPT_S)}"
+    elif task.status == ASSIGNED and ctx.age_s(last.since, last.position) > _accept_s(ctx, last.agent):
+        reason = f"{last.agent} did not accept it within {times.in_words(_accept_s(ctx, last.agent))}"
         yield release(task, reason, occasion="unaccepted", only=ASSIGNED)  # it may be accepting the task right now
     elif (
         task.timeout_s is not None
@@ -82,6 +82,13 @@ def _taken_back(state: State, task: Task, ctx: Context) -> Iterator[Duty]:
             yield release(
                 task, lease.why, occasion=f"lease-{since}", lost=lease.crashed, since=since
             )  # it may be writing right now
+
+
+def _accept_s(ctx: Context, agent: str) -> float:
+    """Return how long an agent may take to accept a task: one that looks for none itself does not poll."""
+    known = agents.get(ctx, agent)
+    lease_s: float = ctx.state("settings").settings.task_lease_s
+    return ACCEPT_S if known is not None and known.accept_assignments else max(ACCEPT_S, lease_s)
 
 
 def release(task: Task, reason: str, *, occasion: str = "release", **more: Any) -> Duty:

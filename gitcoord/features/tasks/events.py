@@ -132,6 +132,14 @@ class TaskReleased(Payload):
     only: Literal["assigned", "accepted", "running", "input-required"] | None = None
 
 
+class TaskReassigned(Payload):
+    """The task is taken from its agent, and given to another as the attempt of that number, or to nobody."""
+
+    agent: Agent | None = None
+    attempt: int = Field(ge=1, le=ATTEMPTS_MAX + 1)
+    reason: Reason = ""
+
+
 class TaskCancelled(Payload):
     """The task is not needed any more."""
 
@@ -153,6 +161,7 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "task_finished": TaskFinished,
     "task_failed": TaskFailed,
     "task_released": TaskReleased,
+    "task_reassigned": TaskReassigned,
     "task_cancelled": TaskCancelled,
     "task_overdue": TaskOverdue,
 }
@@ -167,6 +176,7 @@ AUTHORITY: Mapping[str, Who] = {
     "task_finished": ASSIGNEE,
     "task_failed": ASSIGNEE,
     "task_released": ASSIGNEE | LEADER,
+    "task_reassigned": OWNER | ADMIN,
     "task_cancelled": OWNER | ADMIN | LEADER,
     "task_overdue": LEADER,
 }
