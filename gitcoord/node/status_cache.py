@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FILE = "status.json"
 FINDINGS_KEPT = 10  # newest findings of each kind
+TASKS_KEPT = 200  # held tasks whose agents were not heard for the longest time
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,18 @@ class MemberRow:
     role: str
     left: bool
     key: str  # the key's fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTask:
+    """A task that an agent has accepted, and when that agent was heard: see `features/tasks/leases.py`."""
+
+    id: str
+    title: str
+    agent: str
+    at: str
+    position: int
+    written: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,9 @@ class CachedStatus:
     proposals: int  # proposals that wait for somebody's approval
     floods: list[dict[str, Any]]  # authors who wrote much today: see `Quotas.floods`
     full: dict[str, str]  # authors whose lines wait until tomorrow, and why: see `Places.full`
+    tasks: list[HeldTask]  # that agents have, as far as they may go back
+    task_grace_s: float  # the fleet's settings
+    task_lease_s: float
     lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
 
 
@@ -108,8 +124,25 @@ def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
         floods=fleet.quotas.floods(),
         full=fleet.places.full(),
+        tasks=_held_tasks(fleet),
+        task_grace_s=fleet.states["settings"].settings.task_grace_s,
+        task_lease_s=fleet.states["settings"].settings.task_lease_s,
         lost=_lost(fleet),
     )
+
+
+def _held_tasks(fleet: FleetState) -> list[HeldTask]:
+    """Return the tasks that agents have accepted, those first whose agents were not heard for the longest time."""
+    from gitcoord.features.tasks.state import ASSIGNED
+
+    state = fleet.states["tasks"]
+    found = [
+        HeldTask(task.id, task.title, task.last.agent, *state.heard[agent])
+        for agent, uids in state.held.items()
+        for task in (state.tasks[uid] for uid in uids)
+        if task.status != ASSIGNED
+    ]
+    return sorted(found, key=lambda one: one.position)[:TASKS_KEPT]
 
 
 def _lost(fleet: FleetState) -> list[dict[str, Any]]:

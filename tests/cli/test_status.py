@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+from typing import Any
 
 from tests.cli.clones import Clone, gitcoord
 from tests.waiting import WAIT_S, wait_until
@@ -110,6 +111,22 @@ def test_an_agent_that_is_gone_and_whom_nobody_replaced_is_told_of(alice: Clone)
     told = alice("status", "--json").json()
     assert told["lost"] == lost
     assert any("bob is gone, since" in line and "somebody has to look after it" in line for line in told["attention"])
+
+
+def test_a_task_whose_holder_is_gone_comes_first(alice: Clone, bob: Clone) -> None:
+    task = alice("task", "create", "Fix the parser", "--json").json()["task"]["id"]
+    bob("task", "claim", task)
+    alice("sync")
+    assert alice("status", "--json").json()["stale"] == []  # bob is on the command line, and wrote just now
+    alice("config", "set", "task_lease_s", "1")
+    bob("sync")
+
+    def stale() -> list[dict[str, Any]]:
+        return list(bob("status", "--json").json()["stale"])
+
+    [row] = wait_until(stale, what="half of the lease to pass")
+    assert (row["task"], row["agent"]) == (task, "bob")
+    assert f"{task[:8]} 'Fix the parser': held, holder gone (bob runs nowhere" in bob("status").out
 
 
 def test_errors_and_paths_are_shown(alice: Clone) -> None:

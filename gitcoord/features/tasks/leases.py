@@ -19,11 +19,16 @@ from gitcoord.features.tasks.state import ASSIGNED, HELD, Heard, State, Task
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What is left of a lease whose holder gives no sign of life. `crashed`: its process did not end well."""
+    """What is left of a lease whose holder sends no heartbeats.
+
+    `crashed`: its process did not end well. `stale`: worth telling, because an agent of the command line need not write
+    often.
+    """
 
     left_s: float
     why: str
     crashed: bool
+    stale: bool
 
     @property
     def note(self) -> str:
@@ -74,9 +79,10 @@ def judged(
     if seen is None or _wrote_later(seen, heard):
         # What it wrote may wait on its disk while the remote cannot be reached: after an outage it has the grace.
         left_s = max(lease_s - idle_s, grace_s - watching_s)
-        return Lease(left_s, f"{holder} runs nowhere, and wrote nothing for {times.roughly(idle_s)}", crashed=False)
+        words = f"{holder} runs nowhere, and wrote nothing for {times.roughly(idle_s)}"
+        return Lease(left_s, words, crashed=False, stale=idle_s >= lease_s / 2)
     words = "said goodbye" if seen.state == GOODBYE else "is gone"
-    return Lease(grace_s - min(seen.gone_s, idle_s), f"{holder} {words}", crashed=seen.state == GONE)
+    return Lease(grace_s - min(seen.gone_s, idle_s), f"{holder} {words}", crashed=seen.state == GONE, stale=True)
 
 
 def _seen(ctx: Context, agent: str) -> AgentLiveness | None:

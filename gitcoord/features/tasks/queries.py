@@ -58,7 +58,7 @@ def _lease(ctx: Context, state: State, task: Task) -> dict[str, Any]:
     """Return what is left of a lease that is running out, in seconds and in words."""
     lease = leases.of(state, task, ctx)
     left_s = round(max(0.0, lease.left_s), 1) if lease is not None else None
-    return {"lease_left_s": left_s, "blocked": lease.note if lease is not None else ""}
+    return {"lease_left_s": left_s, "blocked": lease.note if lease is not None and lease.stale else ""}
 
 
 def show(ctx: Context, args: ShowTask) -> dict[str, Any]:

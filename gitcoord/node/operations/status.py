@@ -12,6 +12,7 @@ from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.liveness import Observation
 from gitcoord.core.text import count, cut
 from gitcoord.node import peers
+from gitcoord.node.clock import since_boot_s
 from gitcoord.node.status_cache import FINDINGS_KEPT, CachedStatus
 from gitcoord.node.writer import Writer
 from gitcoord.store.files import paused
@@ -22,6 +23,7 @@ from gitcoord.store.home.home import Home
 OUTAGE = "offline after "  # an error with this beginning reports an outage; with a position, one that is over
 QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
+STALE_SHOWN = 5
 LEFT_SHOWN = 5  # outboxes that could not be fetched; anybody with push access can make thousands
 TEXT_SHOWN = 100  # characters of an error: git may print much
 
@@ -66,6 +68,7 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
         "trust": cached.founder or None,
         "trust_digest": cached.newest or None,
         "proposals": cached.proposals,
+        "stale": _stale(home, cached, observed, looked_s, profile.poll_s),
         "lost": cached.lost,
         "floods": cached.floods,
         "waiting": _why_waiting(writer, cached),
@@ -106,6 +109,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
             f"{count(queue['events'], 'event')} queued, the oldest for {times.roughly(queue['oldest_s'])}: "
             "run `gitcoord sync`"
         )
+    found += [f"{one['task'][:8]} {one['title']!r}: {one['note']}" for one in value["stale"][:STALE_SHOWN]]
     if value["waiting"]:
         found.append(f"what is queued here does not come into the ledger today: {value['waiting']}")
     if leader is None and value["online"]:
@@ -206,6 +210,36 @@ def _agents(
         )
     order = [liveness.LATE, "waiting", liveness.ALIVE, liveness.GONE, liveness.GOODBYE, liveness.SILENT, "left"]
     return sorted(agents, key=lambda one: (not one["leads"], order.index(str(one["state"]))))
+
+
+def _stale(
+    home: Home, cached: CachedStatus, observed: Sequence[Observation], looked_s: float | None, poll_s: float
+) -> list[dict[str, Any]]:
+    """Return the tasks whose holders give no sign of life, those first that go back first."""
+    if looked_s is None or not cached.tasks:
+        return []
+    from gitcoord.features.tasks import leases  # only now: a status without tasks needs no feature
+    from gitcoord.features.tasks.state import Heard
+
+    seen = liveness.standings(observed, looked_s, poll_s=poll_s)
+    marks, since_boot = peers.first_seen(home.cache), since_boot_s()
+    found = []
+    for one in cached.tasks:
+        idle_s = max(marks.age_s(one.position, since_boot), times.between_s(one.at, cached.time))
+        lease = leases.judged(
+            one.agent,
+            Heard(one.at, one.position, one.written),
+            seen.get(one.agent.casefold()),
+            idle_s=idle_s,
+            grace_s=cached.task_grace_s,
+            lease_s=cached.task_lease_s,
+        )
+        if lease is not None and lease.stale:
+            left_s = round(max(0.0, lease.left_s), 1)
+            found.append(
+                {"task": one.id, "title": one.title, "agent": one.agent, "note": lease.note, "lease_left_s": left_s}
+            )
+    return sorted(found, key=lambda row: row["lease_left_s"])
 
 
 def _failed(home: Home) -> list[dict[str, Any]]:
