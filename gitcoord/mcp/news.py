@@ -9,7 +9,7 @@ from typing import Any, cast
 from gitcoord.core.commands import Answer, Query
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.text import cut
-from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED
+from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, READY
 from gitcoord.mcp.answers import CELL_CHARS
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
@@ -51,6 +51,8 @@ def _all(node: Node, actor: str) -> Iterator[tuple[tuple[str, str], Row]]:
     said = set()
     for one in rows_of(node, actor, "inbox"):
         said.add(one["id"])
+        if one["type"] == "task_assigned":
+            continue  # it is among the tasks
         text = cut(one["text"], CELL_CHARS)
         yield ("message", one["id"]), {"what": one["type"], "id": one["id"], "from": one["from"], "text": text}
     for one in rows_of(node, actor, "directive list", agent=actor):
@@ -66,7 +68,7 @@ def _all(node: Node, actor: str) -> Iterator[tuple[tuple[str, str], Row]]:
         paths = one["files"][:ROWS_MAX]
         key = f"conflict {one['a']['commit']} {one['b']['commit']}"
         yield (key, one["id"]), {"what": "conflict", "id": one["id"], "between": one["between"], "paths": paths}
-    for one in _ready(node, actor):
+    for one in (row for row in _ready(node, actor) if row["status"] == READY):
         yield (
             (f"ready {one['attempt']}", one["id"]),
             {"what": "task ready", "id": one["id"], "title": one["title"], "priority": one["priority"]},

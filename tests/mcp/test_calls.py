@@ -95,7 +95,7 @@ def test_typical_answers_are_short_and_say_what_they_are_as_of(
     assert answers[3]["data"]["done"] == "bob claims 'Fix the parser'" and answers[3]["data"]["id"] == task
     assert "task" not in answers[3]["data"] and BODY not in json.dumps(answers)
     assert BODY in json.dumps(theirs.call("task_show", {"action": "show", "task": task}))
-    assert set(answers[1]["data"]["items"][0]) == {"id", "priority", "title"}
+    assert set(answers[1]["data"]["items"][0]) == {"id", "status", "priority", "title"}
     assert answers[-1]["data"]["items"] == []
 
 

@@ -113,7 +113,7 @@ def test_spans_are_texts_as_people_type_them() -> None:
 
 def test_each_argument_says_which_actions_take_and_need_it() -> None:
     shown = {name: one["description"] for name, one in tools()["task_update"].schema["properties"].items()}
-    assert shown["share"].startswith("[progress] ") and shown["reason"].startswith("[fail, release, reassign, cancel]")
+    assert shown["share"].startswith("[progress] ") and shown["reason"].startswith("[fail, release, cancel]")
     assert not shown["task"].startswith("[") and "task" in tools()["task_update"].schema["required"]
     assert tools()["task_show"].schema["properties"]["task"]["description"].startswith("[show, explain]* ")
     for tool in tools().values():

@@ -310,6 +310,7 @@ COMMANDS: Mapping[str, Command] = {
         arguments=handover.ReassignTask,
         decide=handover.reassign,
         positional=("task", "agent"),
+        tool=None,  # who plans does that; the tools of AI agents are few
     ),
     "task cancel": _update(
         help="Cancel a task",
