@@ -17,7 +17,6 @@ from gitcoord.core.ledger import outbox
 from gitcoord.core.ledger.log_files import LogFiles, lines_of
 from gitcoord.core.ledger.outbox import Outbox
 from gitcoord.core.ports import Fetched, Oid, Pushed, PushOutcome, Update
-from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.checking.observer import Witness
 from gitcoord.simulation.checking.signs import Election, Overwritten, Sign
 from gitcoord.simulation.world import LEDGER, OUTBOXES, World
@@ -224,16 +223,16 @@ class SimulatedRemote:
 
     def _has_all(self, session: str, ref: str, box: Outbox) -> bool:
         """Return whether the process with this session wrote or folded all lines of its node's chain in `box`."""
-        disk = next(
-            machine.disk
+        machine = next(
+            machine
             for machine in self.world.machines
             if not machine.dead and any(one.id == session for one in machine.local.sessions)
         )
+        disk, is_sequenced = machine.disk, machine.replica.is_sequenced  # the tip's own files may have been altered
         lines = [event for event in parse_all(box.lines) if event.node == ref.removeprefix(OUTBOXES)]
         queued = {event.line for event in disk.content.all()}
-        sequenced = reference_fold.raw_lines(self.world.god, self.world.tip) if lines else []
         return all(
-            event.line in queued or ((event.seq or 0) <= disk.base.seq and event.line in sequenced) for event in lines
+            event.line in queued or ((event.seq or 0) <= disk.base.seq and is_sequenced(event.line)) for event in lines
         )
 
     def _elected(self, who: str, election: Election, reason: str, node: str) -> None:

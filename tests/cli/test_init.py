@@ -110,9 +110,7 @@ def test_a_name_that_others_would_take_for_another_is_refused(
     assert "in no fleet" in clone("append", "note", "x", code=2).err
 
 
-def test_paths_are_reserved_as_git_takes_them_and_giving_nothing_back_is_no_error(
-    alice: Clone, tmp_path: Path
-) -> None:
+def test_paths_are_reserved_as_git_takes_them_and_giving_nothing_back_is_no_error(alice: Clone, tmp_path: Path) -> None:
     tree = worktree_of(alice, tmp_path / "tree")
     below = Clone(alice.path / "src", alice.remote, "alice")
     below.path.mkdir()
