@@ -154,7 +154,7 @@ def home(data: bytes) -> None:
             mine.progress,
             lambda: mine.tip,
             lambda: mine.term,
-            lambda: mine.seed("alice"),
+            lambda: mine.keys.seed("alice"),
             lambda: mine.pushed(OID),
             lambda: mine.orphans,
             mine.neighbours,
