@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gitcoord.core.fold.members import Members
     from gitcoord.core.fold.quotas import Quotas
     from gitcoord.core.fold.terms import Terms
+    from gitcoord.core.format.event import Event
 
 FROM_FILE: dict[str, Any] = {"file": True}
 """`json_schema_extra` of a text argument for which people name a file."""
@@ -70,6 +71,7 @@ class Context:
     seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
     head_of: Callable[[str, int], str] | None = None  # the commit of a pull request on the remote; "": none is seen
     located: Callable[[str], str] = str  # a path that the author typed, as from the top of the repository
+    pending: Callable[[], Sequence[Event]] | None = None  # this node's events that the ledger may lack
 
     def state(self, feature: str) -> Any:
         """Return a feature's state. The caller must not change it."""

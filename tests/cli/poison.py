@@ -187,6 +187,7 @@ def write(hostile: Clone) -> dict[str, str]:
         say(type_, re=opener, leads=True)
         say(type_, re=opener)
         desk.append(Draft("bob", type_, POISON, utc_now(), new_uid(), re=opener, data=refused(TYPES[type_])))
+    say("task_cancelled", re=ids["task_created"])  # it was reopened
     for type_ in ("agent_joined", "agent_admitted", "admission_changed"):
         desk.append(Draft("bob", type_, POISON, utc_now(), new_uid(), data={"agent": POISON, "admission": POISON}))
     hostile("sync")

@@ -81,9 +81,36 @@ GIVEN: Mapping[str, dict[str, Any]] = {
         "data": {"marker": 1},
     },
     "task claim": {"task": "TASK"},
-    "task start": {"task": "MINE", "attempt": 1},
-    "task progress": {"task": "MINE", "share": 0.375, "text": "marker text", "attempt": 1},
-    "task finish": {"task": "MINE", "result": "marker result", "artifact": ["marker/artifact"], "attempt": 1},
+    "task start": {"task": "MINE", "attempt": 1, "branch": "marker/branch", "pull_request": 321},
+    "task progress": {
+        "task": "MINE",
+        "share": 0.375,
+        "text": "marker text",
+        "attempt": 1,
+        "branch": "marker/branch",
+        "pull_request": 321,
+    },
+    "task finish": {
+        "task": "MINE",
+        "result": "marker result",
+        "artifact": ["marker/artifact"],
+        "attempt": 1,
+        "branch": "marker/branch",
+        "pull_request": 321,
+    },
+    "task edit": {
+        "task": "TASK",
+        "title": "marker title",
+        "body": "marker body",
+        "needs": ["marker"],
+        "priority": "HIGH",
+        "deadline": "2030-01-01T00:00:00.000Z",
+        "branch": "marker/branch",
+        "pull_request": 321,
+    },
+    "task label": {"task": "TASK", "add": ["marker"], "remove": ["other marker"]},
+    "task comment": {"task": "TASK", "text": "marker text"},
+    "task reopen": {"task": "OVER", "reason": "marker reason"},
     "task fail": {"task": "MINE", "reason": "marker reason", "attempt": 1},
     "task release": {"task": "MINE", "reason": "marker reason", "attempt": 1},
     "task reassign": {"task": "MINE", "agent": "carol", "reason": "marker reason"},
@@ -189,8 +216,11 @@ def ids(work: Work) -> dict[str, str]:
     event = {"type": "error", "content": "x"}
     say = work.story.say
     say("alice", "proposal_made", "proposes", data={"kind": "assignment", "occasion": "x", "event": event}, term=1)
+    over = work.create()
+    work.do("alice", "task cancel", task=over)
     return {
         "TASK": work.create(),
+        "OVER": over,
         "MINE": mine,
         "RESERVATION": work.do("alice", "reserve", paths=["held"]),
         "CONFLICT": say("alice", "conflict_found", data=conflict).event.uid,

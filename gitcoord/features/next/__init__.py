@@ -32,7 +32,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 
 
 class ShowNext(Arguments):
-    claim: bool = Field(False, description="Claim the best task, and show all that is needed to begin")
+    claim: bool = Field(False, description="Claim the best task and show all about it")
 
 
 def decide(ctx: Context, args: ShowNext) -> list[NewEvent]:
@@ -51,7 +51,7 @@ def shows(ctx: Context, args: ShowNext) -> dict[str, Any]:
 
 COMMANDS: Mapping[str, Command | Query] = {
     "next": Command(
-        help="Show what to do now: messages, your work, conflicts, the best tasks",
+        help="Show what to do now: messages, your work, the best tasks",
         example="gitcoord next --claim",
         before=("gitcoord task create 'Fix the parser'",),
         arguments=ShowNext,

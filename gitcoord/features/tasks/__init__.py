@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from gitcoord.core.commands import Command, Query
 from gitcoord.features.tasks import changes, claimable, duties, events, state
 from gitcoord.features.tasks.commands import COMMANDS as ACTIONS
+from gitcoord.features.tasks.editing import COMMANDS as EDITING
 from gitcoord.features.tasks.queries import QUERIES
 
 EVENTS = events.EVENTS
 AUTHORITY = events.AUTHORITY
 WHOSE = changes.WHOSE
-COMMANDS: Mapping[str, Command | Query] = {**ACTIONS, **QUERIES, **claimable.QUERIES}
+COMMANDS: Mapping[str, Command | Query] = {**ACTIONS, **EDITING, **QUERIES, **claimable.QUERIES}
 NEXT = changes.NEXT
 State = state.State
 fold = changes.fold

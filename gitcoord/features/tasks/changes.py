@@ -13,7 +13,7 @@ from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Who
 from gitcoord.core.format.event import Event
 from gitcoord.core.format.raw_line import times_in
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import events
+from gitcoord.features.tasks import events, revisions
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.state import (
     ACCEPTED,
@@ -58,9 +58,9 @@ NEXT: Mapping[str, Mapping[str, str]] = {
     ACCEPTED: {"task_claimed": ACCEPTED, "task_accepted": ACCEPTED, **_WORKED_ON},
     RUNNING: {"task_claimed": RUNNING, "task_accepted": RUNNING, **_WORKED_ON},
     INPUT_REQUIRED: {"task_claimed": INPUT_REQUIRED, "task_accepted": INPUT_REQUIRED, **_WORKED_ON},
-    DONE: {},
-    FAILED: {},
-    CANCELLED: {},
+    DONE: {"task_reopened": READY},
+    FAILED: {"task_reopened": READY},
+    CANCELLED: {"task_reopened": READY},
 }
 """The status after an event, by the status before. READY after the last attempt is FAILED; `task_reassigned` to nobody
 gives READY."""
@@ -85,8 +85,10 @@ def _creator(state: State, asked: Asked, persons: Persons) -> Whose | None:
 
 WHOSE: Mapping[str, Resolver] = {
     **{type_: _worker for type_, who in events.AUTHORITY.items() if who & ASSIGNEE},
-    "task_cancelled": _creator,
-    "task_reassigned": _creator,
+    **dict.fromkeys(
+        ("task_cancelled", "task_reassigned", "task_edited", "task_labelled", "task_reopened"),
+        _creator,
+    ),
 }
 
 
@@ -178,6 +180,7 @@ def _note_place(
     """Note where the agent works, so that the next one can go on there."""
     task.last.node = event.node
     task.last.place, task.last.branch = report.place or task.last.place, report.branch or task.last.branch
+    revisions.note_work(task, report)
 
 
 def _accept(state: State, sequenced: SequencedEvent, report: events.TaskAccepted) -> str | None:
@@ -202,6 +205,7 @@ def _begin(task: Task, sequenced: SequencedEvent) -> None:
     task.status = NEXT[task.status][sequenced.event.type]
     if not task.last.started:
         task.last.started, task.last.position = sequenced.event.timestamp, sequenced.position
+    revisions.note_work(task, sequenced.payload)
 
 
 def _progress(state: State, sequenced: SequencedEvent, report: events.TaskProgressed) -> str | None:
@@ -229,6 +233,7 @@ def _finish(state: State, sequenced: SequencedEvent, report: events.TaskFinished
         begun = task.last.started or task.last.since
         state.note_speed(event.actor, task.needs, max(0.0, times.between_s(begun, event.timestamp)))
         task.result, task.artifacts, task.share = report.result, report.artifacts, 1.0
+        revisions.note_work(task, report)
         state.take_back(task, "done", at=event.timestamp, position=sequenced.position, reason="")
         state.end(task, DONE, at=event.timestamp, position=sequenced.position, bytes_more=len(event.line))
     return reason
@@ -344,7 +349,7 @@ def _of_attempt(state: State, event: Event, number: int) -> tuple[Task | None, s
 
 
 def _not_so(task: Task | None) -> str:
-    return "no such task is known: it never existed, or it was closed long ago" if task is None else describe(task)
+    return task_state.UNKNOWN if task is None else describe(task)
 
 
 CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, SequencedEvent, Any], str | None]] = {
@@ -361,4 +366,5 @@ CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, SequencedEvent, 
     events.TaskReassigned: _reassign,
     events.TaskCancelled: _cancel,
     events.TaskOverdue: _note_overdue,
+    **revisions.CHANGES,
 }

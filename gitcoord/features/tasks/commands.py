@@ -24,9 +24,12 @@ ATTEMPT = Field(None, ge=1, le=events.ATTEMPTS_MAX, description="Attempt number 
 IN_A_FILE = "write longer text to a file, commit it, and name the file"
 
 
+BODY = "The full description; - reads standard input"
+
+
 class CreateTask(Arguments):
     title: Title = Field(description="The task, in one line")
-    body: Content = Field("", description="The full description; - reads standard input")
+    body: Content = Field("", description=BODY)
     needs: Capabilities = Field([], description="A capability that the agent must have")
     priority: AnyCase = Field("MEDIUM", description="The priority")
     deadline: Annotated[Given, Metavar("SPAN|TIME")] | None = Field(
@@ -45,23 +48,23 @@ class OneTask(Arguments):
     task: str = ID
 
 
-class StartTask(OneTask):
+class WorkOnTask(OneTask):
+    branch: events.Branch | None = Field(None, description="The branch of the work")
+    pull_request: events.PullRequest | None = Field(None, description="Its pull request's number")
     attempt: int | None = ATTEMPT
 
 
-class ReportProgress(OneTask):
+class ReportProgress(WorkOnTask):
     share: float | None = Field(None, ge=0, le=1, description="The share that is done, from 0 to 1")
     text: Words = Field("", description="The current work")
     ask: Reason = Field("", description="A question that must be answered before you can go on")
-    attempt: int | None = ATTEMPT
 
 
-class FinishTask(OneTask):
+class FinishTask(WorkOnTask):
     result: Content = Field("", description="The result")
     artifacts: list[events.Artifact] = Field(
         [], alias="artifact", max_length=events.ARTIFACTS_MAX, description="A ref or a path that the task produced"
     )
-    attempt: int | None = ATTEMPT
 
 
 class FailTask(OneTask):
@@ -78,7 +81,7 @@ class CancelTask(OneTask):
 
 
 def create(ctx: Context, args: CreateTask) -> list[NewEvent]:
-    _bounded("body", args.body, events.BODY_MAX)
+    bounded("body", args.body, events.BODY_MAX)
     after = [named(ctx, text) for text in args.after]
     for task in after:
         if task.status in (FAILED, CANCELLED):
@@ -88,7 +91,7 @@ def create(ctx: Context, args: CreateTask) -> list[NewEvent]:
         "body": args.body,
         "needs": list(dict.fromkeys(args.needs)),
         "priority": args.priority,
-        "deadline": _moment(ctx, args.deadline),
+        "deadline": deadline(ctx, args.deadline),
         "after": [task.id for task in after],
         "attempts_max": args.attempts,
         "timeout_s": args.time_limit,
@@ -102,7 +105,7 @@ def create(ctx: Context, args: CreateTask) -> list[NewEvent]:
     ]
 
 
-def _moment(ctx: Context, text: str | None) -> str | None:
+def deadline(ctx: Context, text: str | None) -> str | None:
     if text is None:
         return None
     try:
@@ -114,7 +117,7 @@ def _moment(ctx: Context, text: str | None) -> str | None:
     return times.later(text, 0)
 
 
-def _bounded(what: str, text: str, characters_max: int) -> None:
+def bounded(what: str, text: str, characters_max: int) -> None:
     if len(text) > characters_max:
         raise Refused(f"the {what} has {len(text)} characters, and {characters_max} fit into an event: {IN_A_FILE}")
 
@@ -143,13 +146,21 @@ def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
 def _place(ctx: Context) -> dict[str, Any]:
     """Return the linked work tree of the actor and its branch, where another agent can go on."""
     branch = ctx.branch() if ctx.branch is not None else ""
+    if len(branch) > events.BRANCH_CHARS_MAX or not branch.isprintable():
+        branch = ""  # no event can name it, and the claim does not depend on it
     return {name: value for name, value in (("place", ctx.place), ("branch", branch)) if value}
 
 
-def start(ctx: Context, args: StartTask) -> list[NewEvent]:
+def start(ctx: Context, args: WorkOnTask) -> list[NewEvent]:
     task, attempt = _own(ctx, args.task, args.attempt)
-    told = {"attempt": attempt, **_place(ctx)}
-    return [NewEvent("task_started", f"{ctx.actor} starts {task.title!r}", told, re=task.id)]
+    data = {"attempt": attempt, **_place(ctx), **_where(args)}
+    return [NewEvent("task_started", f"{ctx.actor} starts {task.title!r}", data, re=task.id)]
+
+
+def _where(args: WorkOnTask) -> dict[str, Any]:
+    """Return the branch and the pull request that are given."""
+    value = {"branch": args.branch, "pull_request": args.pull_request}
+    return {name: one for name, one in value.items() if one not in (None, "")}
 
 
 def progress(ctx: Context, args: ReportProgress) -> list[NewEvent]:
@@ -157,17 +168,17 @@ def progress(ctx: Context, args: ReportProgress) -> list[NewEvent]:
     if args.ask:
         to = () if same_agent(task.created_by, ctx.actor) else (task.created_by,)
         return [NewEvent("task_input_requested", args.ask, {"attempt": attempt, "text": args.ask}, to, task.id)]
-    if args.share is None and not args.text:
-        raise Refused("give a share from 0 to 1, a text, or a question with --ask")
-    data = {"attempt": attempt, "share": args.share, "text": args.text}
+    if args.share is None and not args.text and args.branch is None and args.pull_request is None:
+        raise Refused("give a share from 0 to 1, a text, a branch, or a question with --ask")
+    data = {"attempt": attempt, "share": args.share, "text": args.text, **_where(args)}
     percent = f"{args.share:.0%} " if args.share is not None else ""
     return [NewEvent("task_progressed", f"{percent}{args.text}".strip(), data, re=task.id)]
 
 
 def finish(ctx: Context, args: FinishTask) -> list[NewEvent]:
-    _bounded("result", args.result, events.RESULT_MAX)
+    bounded("result", args.result, events.RESULT_MAX)
     task, attempt = _own(ctx, args.task, args.attempt)
-    data = {"attempt": attempt, "result": args.result, "artifacts": args.artifacts}
+    data = {"attempt": attempt, "result": args.result, "artifacts": args.artifacts, **_where(args)}
     return [NewEvent("task_finished", f"{ctx.actor} has done {task.title!r}", data, re=task.id)]
 
 
@@ -211,35 +222,35 @@ def _own(ctx: Context, text: str, attempt: int | None) -> tuple[Task, int]:
     return task, attempt or mine[-1]
 
 
-def _answer(ctx: Context, uid: str) -> dict[str, Any]:
+def answer(ctx: Context, uid: str) -> dict[str, Any]:
     task = ctx.state("tasks").tasks.get(uid)
     return {"task": to_row(ctx, task)} if task is not None else {}
 
 
 def _created(ctx: Context, uid: str) -> dict[str, Any]:
     """Return a `warning` if no agent can do the task yet."""
-    answer = _answer(ctx, uid)
+    made = answer(ctx, uid)
     lacking = (
         [
             need
-            for need in answer["task"]["needs"]
+            for need in made["task"]["needs"]
             if not any(need in one.capabilities for one in ctx.state("agents").agents.values())
         ]
-        if answer
+        if made
         else []
     )
     if lacking:
-        answer["warning"] = (
+        made["warning"] = (
             f"no agent can {', '.join(map(repr, lacking))}: it waits until one that can registers "
             "(`gitcoord agent list` lists capabilities)"
         )
-    return answer
+    return made
 
 
 _MADE = ("gitcoord task create 'Fix the parser'",)
 _CLAIMED = (*_MADE, "gitcoord task claim 3")
 
-_update = partial(Command, answer=_answer, answers_thread=True, tool="task_update")  # a command about a known task
+_update = partial(Command, answer=answer, answers_thread=True, tool="task_update")  # a command about a known task
 
 COMMANDS: Mapping[str, Command] = {
     "task create": Command(
@@ -265,7 +276,7 @@ COMMANDS: Mapping[str, Command] = {
         help="Mark a task as in progress",
         example="gitcoord task start 3",
         before=_CLAIMED,
-        arguments=StartTask,
+        arguments=WorkOnTask,
         decide=start,
         positional=("task",),
         idempotent=True,

@@ -25,7 +25,9 @@ def duties(state: State, ctx: Context) -> Iterator[Duty]:
         task = state.tasks[uid]
         if times.between_s(task.deadline or "", ctx.now) > 0:
             since = times.shown(task.deadline or "")
-            yield Duty("task_overdue", f"{task.title!r} is overdue since {since}", f"overdue:{uid}", re=uid)
+            yield Duty(
+                "task_overdue", f"{task.title!r} is overdue since {since}", f"overdue:{uid}:{task.deadline}", re=uid
+            )
 
 
 def _assignments(state: State, ctx: Context) -> Iterator[Duty]:

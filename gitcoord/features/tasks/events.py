@@ -17,6 +17,9 @@ AFTER_MAX = 200  # tasks that one task waits for; a wider join needs a task in b
 ARTIFACTS_MAX = 50
 ATTEMPTS_MAX = 100  # of all kinds: a task that changed hands so often fails, and needs a person
 TIMEOUT_S_MAX = 30 * 86_400.0
+BRANCH_CHARS_MAX = 250
+LABELS_MAX = 20
+LABEL_CHARS_MAX = 50
 
 StepKey = Annotated[str, Field(max_length=60, pattern=r"^(undo:)?[a-z][a-z0-9_]{0,40}(#[0-9]{1,3})?$")]
 """The place in a workflow: `step`, `step#2` for the third item of a fan-out, or `undo:step`."""
@@ -25,8 +28,11 @@ Attempt = Annotated[int, Field(ge=1, le=ATTEMPTS_MAX)]
 Body = Annotated[str, Field(max_length=BODY_MAX), FREE]
 Result = Annotated[str, Field(max_length=RESULT_MAX), FREE]
 Place = Annotated[str, Field(max_length=200), NAMED]
-Branch = Annotated[str, Field(max_length=250), NAMED]
 Artifact = Annotated[str, Field(min_length=1, max_length=500), NAMED]
+Branch = Annotated[str, Field(max_length=BRANCH_CHARS_MAX), NAMED]
+PullRequest = Annotated[int, Field(ge=1, le=2**31)]
+Label = Annotated[str, Field(min_length=1, max_length=LABEL_CHARS_MAX), NAMED]
+Labels = Annotated[list[Label], Field(max_length=LABELS_MAX)]
 
 
 class WorkflowPlace(Payload):
@@ -78,18 +84,23 @@ class TaskAccepted(Payload):
     branch: Branch = ""
 
 
-class TaskStarted(Payload):
+class TaskWork(Payload):
+    """The attempt that an event reports on, and where the work is: its branch and its pull request, if there are."""
+
+    attempt: Attempt
+    branch: Branch = ""
+    pull_request: PullRequest | None = None
+
+
+class TaskStarted(TaskWork):
     """The author starts to work on the task, or goes on. `place` and `branch` as in `TaskClaimed`."""
 
-    attempt: Attempt
     place: Place = ""
-    branch: Branch = ""
 
 
-class TaskProgressed(Payload):
+class TaskProgressed(TaskWork):
     """The author reports the share of the task that is done, from 0 to 1."""
 
-    attempt: Attempt
     share: float | None = Field(None, ge=0, le=1)
     text: Words = ""
 
@@ -103,10 +114,9 @@ class TaskInputRequested(Payload):
     text: Reason = ""
 
 
-class TaskFinished(Payload):
+class TaskFinished(TaskWork):
     """The task is done. Artifacts are refs or paths."""
 
-    attempt: Attempt
     result: Result = ""
     artifacts: list[Artifact] = Field(default_factory=list, max_length=ARTIFACTS_MAX)
 
@@ -150,6 +160,38 @@ class TaskOverdue(Payload):
     """The deadline of the task has passed."""
 
 
+class TaskEdited(Payload):
+    """The fields that are given replace those of the open task."""
+
+    title: Title | None = None
+    body: Body | None = None
+    needs: Capabilities | None = None
+    priority: Priority | None = None
+    deadline: Moment | None = None
+    no_deadline: bool = False
+    branch: Branch | None = None
+    pull_request: PullRequest | None = None
+
+
+class TaskLabelled(Payload):
+    """Labels are added to the task, or removed from it."""
+
+    add: Labels = Field(default_factory=list)
+    remove: Labels = Field(default_factory=list)
+
+
+class TaskCommented(Payload):
+    """The content comments on the task."""
+
+    CONVERSATION: ClassVar[bool] = True
+
+
+class TaskReopened(Payload):
+    """The closed task is to be done again; its failures count from zero again."""
+
+    reason: Reason = ""
+
+
 EVENTS: Mapping[str, type[BaseModel]] = {
     "task_created": TaskCreated,
     "task_assigned": TaskAssigned,
@@ -164,6 +206,10 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "task_reassigned": TaskReassigned,
     "task_cancelled": TaskCancelled,
     "task_overdue": TaskOverdue,
+    "task_edited": TaskEdited,
+    "task_labelled": TaskLabelled,
+    "task_commented": TaskCommented,
+    "task_reopened": TaskReopened,
 }
 AUTHORITY: Mapping[str, Who] = {
     "task_created": MEMBER,
@@ -179,4 +225,8 @@ AUTHORITY: Mapping[str, Who] = {
     "task_reassigned": OWNER | ADMIN,
     "task_cancelled": OWNER | ADMIN | LEADER,
     "task_overdue": LEADER,
+    "task_edited": OWNER | ADMIN,
+    "task_labelled": OWNER | ADMIN,
+    "task_commented": MEMBER,
+    "task_reopened": OWNER | ADMIN,
 }

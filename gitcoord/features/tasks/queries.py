@@ -10,12 +10,15 @@ from pydantic import Field
 from gitcoord.core import times
 from gitcoord.core.commands import Arguments, Context, Query
 from gitcoord.core.fields import Given
+from gitcoord.core.format.event import parse
 from gitcoord.core.lookup import find
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import dispatch, leases
 from gitcoord.features.tasks import duties as task_duties
-from gitcoord.features.tasks.state import CREATED, HELD, OVER, State, Task, in_a_line
+from gitcoord.features.tasks.state import CREATED, HELD, INPUT_REQUIRED, OVER, State, Task, in_a_line
 from gitcoord.features.typed import AgentGiven, CapabilityGiven, small
+
+BLOCKERS_SHOWN = 3
 
 Status = Literal["created", "ready", "assigned", "accepted", "running", "input-required", "done", "failed", "cancelled"]
 
@@ -54,11 +57,26 @@ def list_(ctx: Context, args: ListTasks) -> list[dict[str, Any]]:
     ]
 
 
+def blocked(task: Task, tasks: Mapping[str, Task]) -> str:
+    """Return what keeps an open task from going on; "" if nothing does."""
+    if task.status == INPUT_REQUIRED:
+        return f"{task.last.agent} asks: {task.text}"
+    if task.status != CREATED:
+        return ""
+    dead = next((uid for uid in task.waits if uid not in tasks or tasks[uid].status in OVER), None)
+    if dead is not None:
+        how = tasks[dead].status if dead in tasks else "closed long ago"
+        return f"{dead[:8]}, which it waits for, is {how}: reopen that one, or cancel this one"
+    more = f" and {len(task.waits) - BLOCKERS_SHOWN} more" if len(task.waits) > BLOCKERS_SHOWN else ""
+    return f"waits for {', '.join(f'{uid[:8]} ({tasks[uid].status})' for uid in task.waits[:BLOCKERS_SHOWN])}{more}"
+
+
 def _lease(ctx: Context, state: State, task: Task) -> dict[str, Any]:
     """Return what is left of a lease that is running out, in seconds and in words."""
     lease = leases.of(state, task, ctx)
     left_s = round(max(0.0, lease.left_s), 1) if lease is not None else None
-    return {"lease_left_s": left_s, "blocked": lease.note if lease is not None and lease.stale else ""}
+    note = lease.note if lease is not None and lease.stale else ""
+    return {"lease_left_s": left_s, "blocked": note or blocked(task, state.tasks)}
 
 
 def show(ctx: Context, args: ShowTask) -> dict[str, Any]:
@@ -142,6 +160,9 @@ def row(task: Task) -> dict[str, Any]:
         "share": task.share,
         "deadline": task.deadline,
         "overdue": task.overdue,
+        "labels": task.labels,
+        "branch": task.branch,
+        "pull_request": task.pull_request,
     }
 
 
@@ -167,6 +188,7 @@ def to_row(ctx: Context, task: Task) -> dict[str, Any]:
         "reason": task.reason,
         "result": task.result,
         "artifacts": task.artifacts,
+        "comments": comments(ctx, task),
         "attempts": [
             {
                 "agent": one.agent,
@@ -184,6 +206,14 @@ def to_row(ctx: Context, task: Task) -> dict[str, Any]:
             for one in task.attempts
         ],
     }
+
+
+def comments(ctx: Context, task: Task) -> list[dict[str, Any]]:
+    """Return the newest comments on a task, the oldest of them first; their text is in the log."""
+    if ctx.read is None:
+        return []
+    found = [parse(ctx.read(position)) for position in task.comments]
+    return [{"by": one.actor, "at": one.timestamp, "text": one.content} for one in found]
 
 
 _MADE = ("gitcoord task create 'Fix the parser' --needs python",)

@@ -77,6 +77,10 @@ class Task:
     reason: str = ""  # why it failed or was cancelled
     result: str = ""
     artifacts: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    branch: str = ""  # where the work is
+    pull_request: int | None = None
+    comments: list[int] = field(default_factory=list)  # positions of the newest ones: the log has their text
     size: int = 0
 
     @property
@@ -139,6 +143,22 @@ class State:
         for uid in task.waits:
             self.dependants.setdefault(uid, {})[task.id] = None
 
+    def resize(self, task: Task, bytes_more: int) -> None:
+        """Count more bytes of text, or fewer, for an open task."""
+        self._count(task, -1)
+        task.size += bytes_more
+        self._count(task, 1)
+
+    def reopen(self, task: Task, waits: list[str], *, at: str, position: int) -> None:
+        """Make a closed task ready, or let it wait for the tasks in `waits`. Its attempts are kept; none counts."""
+        del self.over[task.id]
+        self.over_bytes -= task.size
+        task.status, task.waits = CREATED if waits else READY, waits
+        task.ready, task.ready_position = ("", 0) if waits else (at, position)
+        task.failures, task.share, task.over, task.reason, task.text, task.result = 0, 0.0, "", "", "", ""
+        task.artifacts = []
+        self.put(task)
+
     def _count(self, task: Task, sign: int) -> None:
         self.open_bytes += sign * task.size
         if task.workflow is None:
@@ -150,9 +170,14 @@ class State:
 
     def full(self, author: str, bytes_more: int) -> str | None:
         """Return why an author may not open another task; None if it may."""
-        tasks, held = self.by_author.get(author, (0, 0))
+        tasks, _ = self.by_author.get(author, (0, 0))
         if tasks >= quotas.TASKS_OPEN:
             return quotas.full(author, "tasks open", quotas.TASKS_OPEN, "finish or cancel some")
+        return self.full_of_bytes(author, bytes_more)
+
+    def full_of_bytes(self, author: str, bytes_more: int) -> str | None:
+        """Return why an author's open tasks may not hold so many more bytes; None if they may."""
+        _, held = self.by_author.get(author, (0, 0))
         if held + bytes_more > quotas.TASK_BYTES_OPEN:
             return quotas.full(
                 author,
@@ -221,6 +246,9 @@ class State:
             known[capability] = [count + 1, round(mean_s, 3)]
         while len(known) > SPEEDS_MAX:
             del known[next(iter(known))]
+
+
+UNKNOWN = "no such task is known: it never existed, or it was closed long ago"
 
 
 def describe(task: Task) -> str:
@@ -301,11 +329,12 @@ def load(value: Any) -> State:
 
 def _check(value: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
     for name, one in value.items():
-        if type(one) not in kinds[name] or (name in _TEXTS and not all(type(text) is str for text in one)):
+        inner = _LISTS.get(name)
+        if type(one) not in kinds[name] or (inner is not None and not all(type(item) is inner for item in one)):
             raise ValueError(f"{name} is {one!r}")
 
 
-_TEXTS = ("needs", "after", "waits", "artifacts")
+_LISTS = {"needs": str, "after": str, "waits": str, "artifacts": str, "labels": str, "comments": int}
 _ATTEMPT_KINDS: Mapping[str, tuple[type, ...]] = {
     name: (type(getattr(_BLANK_ATTEMPT, name)),) for name in _ATTEMPT_FIELDS
 }
@@ -315,5 +344,6 @@ _TASK_KINDS: Mapping[str, tuple[type, ...]] = {
     "timeout_s": (float, int),
     "preferred": (str,),
     "workflow": (dict,),
+    "pull_request": (int,),
     "share": (float, int),
 }

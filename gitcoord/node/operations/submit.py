@@ -74,6 +74,7 @@ def context(node: Node, actor: str) -> Context:
         seen_s=node.replica.seen_s,
         head_of=lambda repo, pr: _head_of(node, repo, pr),
         located=node.located,
+        pending=node.disk.pending,
     )
 
 
