@@ -209,7 +209,8 @@ def _show_outcome(name: str, what: Command, outcome: Any, as_json: bool) -> None
             }
         )
     elif not ids and what.lines is None:
-        echo("nothing to do")
+        known = outcome.answer.get("task")
+        echo(f"nothing to do: {known['id'][:8]} {known['title']} is {known['status']}" if known else "nothing to do")
     for event in outcome.events if not as_json else ():
         echo(f"{event.uid[:8]} {event.content}" + (f" ({outcome.level.upper()})" if outcome.trouble else ""))
     if what.lines is not None and not as_json:

@@ -121,7 +121,7 @@ class Command:
     idempotent: bool = False
     tries: int = 1  # how often it decides, if another member is faster each time
     fresh: bool = False  # it shows the fleet: the command line syncs first, as for a query
-    shows: Callable[[Context, Any], Answer] | None = None  # the result by the arguments, also of no event at all
+    shows: Callable[[Context, Any], Answer] | None = None  # more of the result, by the arguments, also of no event
     lines: Callable[[Answer], Iterable[str]] | None = None  # the result as text for people
     tool: str | None = None  # the tool, `noun_verb`, that offers it to AI agents; None: no tool does
 

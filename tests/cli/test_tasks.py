@@ -62,7 +62,7 @@ def test_a_task_that_nobody_can_do_is_opened_with_a_warning(alice: Clone) -> Non
     made = alice("task", "create", "Mend", "--needs", "cobol")
     assert "Mend" in made.out and made.err.startswith("gitcoord: no agent can 'cobol'")
     alice("agent", "register", "--capabilities", "cobol")
-    assert alice("task", "create", "Mend", "--needs", "cobol").err == ""
+    assert alice("task", "create", "Mend", "--needs", "cobol", "--again").err == ""
 
 
 def test_a_text_comes_from_standard_input_and_nothing_is_written_for_a_dry_run(alice: Clone) -> None:
@@ -133,3 +133,27 @@ def test_waiting_beside_an_agent_that_leads(alice: Clone) -> None:
     finally:
         runner.terminate()
         runner.communicate(timeout=WAIT_S)
+
+
+def test_a_retry_of_a_command_that_was_killed_in_an_outage_makes_no_second_task(alice: Clone) -> None:
+    """The first one is queued when its harness ends it; without a key its author is asked, with a key nothing is."""
+    with alice.outage():
+        for options in ([], ["--key", "fix-1"]):
+            title = f"Mend the parser {len(options)}"
+            alice("task", "create", title, *options, "--timeout", "0.2", code=4)
+            told = alice("task", "create", title, *options, "--timeout", "0.2", code=2).err
+            assert "add --again" in told or "is queued, and goes out by itself" in told
+    alice("sync")
+    again = alice("task", "create", "Mend the parser 2", "--key", "fix-1")
+    assert again.out.startswith("nothing to do: ") and "Mend the parser 2 is ready" in again.out
+    assert len(alice("ready", "--json").json()["items"]) == 2
+
+
+def test_a_file_of_tasks_is_created_by_one_command(alice: Clone) -> None:
+    (alice.path / "plan.md").write_text("- [ ] Fix the lexer\n- [ ] Fix the parser\n- [x] done\n", "utf-8")
+    made = alice("task", "create", "--from", "plan.md", "--json").json()
+    assert len(made["ids"]) == 2
+    assert [one["title"] for one in alice("ready", "--json").json()["items"]] == ["Fix the lexer", "Fix the parser"]
+    (alice.path / "plan.md").write_text("- [ ] Fine\n- [ ] " + "x" * 300, "utf-8")
+    assert "line 2: title: " in alice("task", "create", "--from", "plan.md", code=2).err
+    assert len(alice("task", "list", "--json").json()["items"]) == 2

@@ -79,6 +79,8 @@ GIVEN: Mapping[str, dict[str, Any]] = {
         "time_limit": 321.0,
         "agent": "carol",
         "data": {"marker": 1},
+        "key": "marker key",
+        "again": True,
     },
     "task claim": {"task": "TASK"},
     "task start": {"task": "MINE", "attempt": 1, "branch": "marker/branch", "pull_request": 321},

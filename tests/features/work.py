@@ -77,7 +77,7 @@ class Work:
         return what.ask(self.ctx(actor), what.arguments.model_validate(given))
 
     def create(self, title: str = "work", **given: Any) -> str:
-        return self.do("alice", "task create", title=title, **given)
+        return self.do("alice", "task create", title=title, **{"again": True, **given})
 
     def duties(self) -> list[Duty]:
         """What the leader ought to write of tasks."""

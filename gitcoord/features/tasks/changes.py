@@ -117,11 +117,18 @@ def _create(state: State, sequenced: SequencedEvent, new: events.TaskCreated) ->
     reason = state.full(event.actor, len(event.line)) if event.term is None else None
     if reason is not None:
         return reason
+    twin = state.keyed(event.actor, new.key)
+    if twin is not None:
+        return f"{event.actor} created {twin[:8]} with the key {new.key!r} before"
+    unknown = next((key for key in new.after_keys if state.keyed(event.actor, key) is None), None)
+    if unknown is not None:
+        return f"it would wait for the task with the key {unknown!r}, and {event.actor} created none before it"
+    after = list(dict.fromkeys([*new.after, *(state.keyed(event.actor, key) or "" for key in new.after_keys)]))
     # A task waits only for tasks before it in the ledger, so there can be no cycle.
-    unknown = next((uid for uid in new.after if uid not in state.tasks), None)
+    unknown = next((uid for uid in after if uid not in state.tasks), None)
     if unknown is not None:
         return f"it would wait for {unknown[:8]}, and the ledger has no such task before it"
-    waits = [uid for uid in dict.fromkeys(new.after) if state.tasks[uid].status != DONE]
+    waits = [uid for uid in after if state.tasks[uid].status != DONE]
     crowded = next((uid for uid in waits if len(state.dependants.get(uid, ())) >= DEPENDANTS_MAX), None)
     if crowded is not None:
         return f"{DEPENDANTS_MAX} tasks wait for {crowded[:8]} already: put a task in between that waits for it"
@@ -135,7 +142,7 @@ def _create(state: State, sequenced: SequencedEvent, new: events.TaskCreated) ->
         new.needs,
         new.priority,
         new.deadline if times.seconds(new.deadline or "") else None,
-        new.after,
+        after,
         new.attempts_max,
         new.timeout_s,
         new.agent,
@@ -147,6 +154,8 @@ def _create(state: State, sequenced: SequencedEvent, new: events.TaskCreated) ->
         size=len(event.line),
     )
     state.put(task)
+    if new.key is not None:
+        state.note_key(event.actor, new.key, task.id)
     return None
 
 

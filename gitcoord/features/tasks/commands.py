@@ -8,27 +8,26 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gitcoord.core import times
-from gitcoord.core.commands import Arguments, Command, Context, NewEvent
+from gitcoord.core.commands import FROM_FILE, Arguments, Command, Context, NewEvent
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Metavar, Reason, Span, Title, Words
 from gitcoord.core.lookup import member
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import dispatch, events, handover
+from gitcoord.features.tasks import creation, dispatch, events, handover, task_file
+from gitcoord.features.tasks.creation import bounded, deadline
 from gitcoord.features.tasks.queries import named, to_row
-from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, FAILED, HELD, OVER, READY, Task, in_a_line
+from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, HELD, OVER, READY, Task, in_a_line
 from gitcoord.features.typed import AgentGiven, AnyCase, Capabilities, JsonObject
 
 ID = Field(max_length=GIVEN_CHARS_MAX, description="Task id, its beginning, or its event's position")
 ATTEMPT = Field(None, ge=1, le=events.ATTEMPTS_MAX, description="Attempt number (default: your latest)")
-IN_A_FILE = "write longer text to a file, commit it, and name the file"
 
 
 BODY = "The full description; - reads standard input"
 
 
 class CreateTask(Arguments):
-    title: Title = Field(description="The task, in one line")
+    title: Title | None = Field(None, description="The task, in one line")
     body: Content = Field("", description=BODY)
     needs: Capabilities = Field([], description="A capability that the agent must have")
     priority: AnyCase = Field("MEDIUM", description="The priority")
@@ -42,6 +41,15 @@ class CreateTask(Arguments):
     time_limit: Span | None = Field(None, le=events.TIMEOUT_S_MAX, description="The time limit of each attempt")
     agent: AgentGiven | None = Field(None, description="The preferred agent; another one gets the task if it is away")
     data: JsonObject = Field({}, description="A JSON object for the agent")
+    key: events.Key | None = Field(None, description="A name of your own: a second task with the same key is not made")
+    again: bool = Field(False, description="Create it, though you created one with the same title a minute ago")
+    file: Annotated[str, Metavar("FILE")] | None = Field(
+        None,
+        alias="from",
+        max_length=task_file.FILE_CHARS_MAX,
+        description="Tasks in YAML, TOML or a Markdown check list",
+        json_schema_extra=FROM_FILE,
+    )
 
 
 class OneTask(Arguments):
@@ -81,45 +89,24 @@ class CancelTask(OneTask):
 
 
 def create(ctx: Context, args: CreateTask) -> list[NewEvent]:
+    if args.file is not None:
+        return creation.of_file(ctx, args.file, again=args.again, others=args.model_fields_set - {"file", "again"})
+    if args.title is None:
+        raise Refused("no title is given, and no --from FILE")
     bounded("body", args.body, events.BODY_MAX)
-    after = [named(ctx, text) for text in args.after]
-    for task in after:
-        if task.status in (FAILED, CANCELLED):
-            raise Refused(f"the new task would wait forever for {task.id[:8]}: {in_a_line(task)}")
     data = {
         "title": args.title,
         "body": args.body,
         "needs": list(dict.fromkeys(args.needs)),
         "priority": args.priority,
         "deadline": deadline(ctx, args.deadline),
-        "after": [task.id for task in after],
         "attempts_max": args.attempts,
         "timeout_s": args.time_limit,
         "data": args.data,
         "agent": member(ctx, args.agent) if args.agent else None,
+        "key": args.key,
     }
-    return [
-        NewEvent(
-            "task_created", args.title, {name: value for name, value in data.items() if value not in (None, "", [], {})}
-        )
-    ]
-
-
-def deadline(ctx: Context, text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        return times.later(ctx.now, float(str(times.span_s(text))))
-    except ValueError:
-        pass
-    if not times.seconds(text):
-        raise Refused(f"--deadline {text!r} is neither a span such as 2h nor a time such as 2026-01-31T08:00Z")
-    return times.later(text, 0)
-
-
-def bounded(what: str, text: str, characters_max: int) -> None:
-    if len(text) > characters_max:
-        raise Refused(f"the {what} has {len(text)} characters, and {characters_max} fit into an event: {IN_A_FILE}")
+    return creation.of_one(ctx, data, after=args.after, again=args.again)
 
 
 def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
@@ -247,6 +234,12 @@ def _created(ctx: Context, uid: str) -> dict[str, Any]:
     return made
 
 
+def _known(ctx: Context, args: CreateTask) -> dict[str, Any]:
+    """Return the task that has the key that is given: the one that was created now, or before."""
+    uid = ctx.state("tasks").keyed(ctx.actor, args.key)
+    return answer(ctx, uid) if uid is not None else {}
+
+
 _MADE = ("gitcoord task create 'Fix the parser'",)
 _CLAIMED = (*_MADE, "gitcoord task claim 3")
 
@@ -260,6 +253,7 @@ COMMANDS: Mapping[str, Command] = {
         decide=create,
         positional=("title",),
         answer=_created,
+        shows=_known,
         tool="task_create",
     ),
     "task claim": _update(

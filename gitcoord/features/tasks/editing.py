@@ -12,7 +12,8 @@ from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Content, Given, Metavar, Reason, Title
 from gitcoord.features.tasks import events, revisions
-from gitcoord.features.tasks.commands import BODY, OneTask, answer, bounded, deadline
+from gitcoord.features.tasks.commands import BODY, OneTask, answer
+from gitcoord.features.tasks.creation import bounded, deadline
 from gitcoord.features.tasks.queries import blocked, named, row
 from gitcoord.features.tasks.state import OVER, Task, in_a_line
 from gitcoord.features.typed import AnyCase, Capabilities

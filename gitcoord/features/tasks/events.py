@@ -18,6 +18,7 @@ ARTIFACTS_MAX = 50
 ATTEMPTS_MAX = 100  # of all kinds: a task that changed hands so often fails, and needs a person
 TIMEOUT_S_MAX = 30 * 86_400.0
 BRANCH_CHARS_MAX = 250
+KEY_CHARS_MAX = 100
 LABELS_MAX = 20
 LABEL_CHARS_MAX = 50
 
@@ -29,6 +30,7 @@ Body = Annotated[str, Field(max_length=BODY_MAX), FREE]
 Result = Annotated[str, Field(max_length=RESULT_MAX), FREE]
 Place = Annotated[str, Field(max_length=200), NAMED]
 Artifact = Annotated[str, Field(min_length=1, max_length=500), NAMED]
+Key = Annotated[str, Field(min_length=1, max_length=KEY_CHARS_MAX), NAMED]
 Branch = Annotated[str, Field(max_length=BRANCH_CHARS_MAX), NAMED]
 PullRequest = Annotated[int, Field(ge=1, le=2**31)]
 Label = Annotated[str, Field(min_length=1, max_length=LABEL_CHARS_MAX), NAMED]
@@ -43,7 +45,10 @@ class WorkflowPlace(Payload):
 
 
 class TaskCreated(Payload):
-    """A task for an agent that has all capabilities in `needs`, as soon as the tasks in `after` are done."""
+    """A task for an agent that has all capabilities in `needs`, as soon as the tasks in `after` are done.
+
+    An author's second task with the same `key` has no effect. `after_keys` names tasks of the author by their keys.
+    """
 
     title: Title
     body: Body = ""
@@ -55,6 +60,8 @@ class TaskCreated(Payload):
     timeout_s: float | None = Field(None, gt=0, le=TIMEOUT_S_MAX)
     agent: Agent | None = None
     workflow: WorkflowPlace | None = None
+    key: Key | None = None
+    after_keys: list[Key] = Field(default_factory=list, max_length=AFTER_MAX)
     data: Json = Field(default_factory=dict)
 
 

@@ -23,6 +23,8 @@ OVER_MAX = 1000  # closed tasks that are still known; the ledger has the others
 OVER_BYTES_MAX = 4 * 1024 * 1024
 DEPENDANTS_MAX = 500  # tasks that wait for one: all of them become ready with one event
 REASON_KEPT = 500  # characters of a reason; the event has all of it
+KEYS_MAX = 500  # of one author: more than a file of tasks has
+KEY_AUTHORS_MAX = 200
 SPEEDS_MAX = 50  # capabilities of one agent whose speed is known
 SPEED_AGENTS_MAX = 2000
 SPEED_WEIGHT = 20  # attempts in a mean: what an agent did long ago counts less and less
@@ -123,6 +125,9 @@ class State:
     by_author: dict[str, list[int]] = field(default_factory=dict)
     """By author: how many of its tasks are open, and their bytes; without those that workflows make."""
 
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By author (casefolded) and key: the task. A retry of a command that was killed finds it here."""
+
     open_bytes: int = 0
     over_bytes: int = 0
 
@@ -167,6 +172,20 @@ class State:
             mine[1] += sign * task.size
             if not mine[0]:
                 del self.by_author[task.created_by]
+
+    def keyed(self, author: str, key: str | None) -> str | None:
+        """Return the id of the author's task with that key, if it is known."""
+        return self.keys.get(author.casefold(), {}).get(key) if key is not None else None
+
+    def note_key(self, author: str, key: str, uid: str) -> None:
+        """Keep the newest keys of each author, and the newest authors."""
+        known = self.keys.pop(author.casefold(), {})
+        known[key] = uid
+        self.keys[author.casefold()] = known
+        if len(known) > KEYS_MAX:
+            del known[next(iter(known))]
+        if len(self.keys) > KEY_AUTHORS_MAX:
+            del self.keys[next(iter(self.keys))]
 
     def full(self, author: str, bytes_more: int) -> str | None:
         """Return why an author may not open another task; None if it may."""
@@ -283,6 +302,7 @@ def dump(state: State) -> Any:
         "over": [_dump_task(task) for task in over],
         "heard": {agent: [*one] for agent, one in state.heard.items()},
         "speeds": {agent: {name: [*one] for name, one in known.items()} for agent, known in state.speeds.items()},
+        "keys": {author: {**known} for author, known in state.keys.items()},
     }
 
 
@@ -306,7 +326,10 @@ def load(value: Any) -> State:
         speeds={
             str(agent): {str(name): [int(count), float(mean_s)] for name, (count, mean_s) in known.items()}
             for agent, known in value["speeds"].items()
-        }
+        },
+        keys={
+            str(author): {str(key): str(uid) for key, uid in known.items()} for author, known in value["keys"].items()
+        },
     )
     for one in [*value["over"], *value["open"]]:
         _check(one, _TASK_KINDS)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Set
+from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import FREE, NAMED, Agent, Payload, Span, Words
+from gitcoord.features import numbered_lines
 from gitcoord.features.agents import dependencies
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, TIMEOUT_S_MAX
 from gitcoord.features.typed import Capabilities, Priority
@@ -27,7 +27,6 @@ PLACES_MAX = 20  # in one text: the results that are filled in may be long
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 StepName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]  # conditions use it as a name
 Item = Annotated[str, Field(max_length=200), NAMED]
-Lines = Mapping[tuple[str | int, ...], int]
 
 
 def _listed(value: object) -> object:
@@ -75,7 +74,7 @@ def read(text: str) -> WorkflowDefinition:
     """Parse a workflow file. Raise Refused, with the line and its fault."""
     if len(text.encode("utf-8", "surrogatepass")) > FILE_BYTES_MAX:
         raise Refused(f"a workflow's file has at most {FILE_BYTES_MAX} bytes: put long texts in other files")
-    value, lines = _toml(text) if _looks_like_toml(text) else _yaml(text)
+    value, lines = numbered_lines.read(text, "a workflow's file")
     try:
         definition = WorkflowDefinition.model_validate(value)
     except ValidationError as wrong:
@@ -92,17 +91,10 @@ def read(text: str) -> WorkflowDefinition:
         )
         unknown = f"there is no such field; there are: {', '.join(fields)}"
         told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise _at(lines, place, told) from None
+        raise numbered_lines.at(lines, place, told) from None
     for place, reason in faults(definition):
-        raise _at(lines, place, reason)
+        raise numbered_lines.at(lines, place, reason)
     return definition
-
-
-def _at(lines: Lines, place: Sequence[str | int], reason: str) -> Refused:
-    """Return the error with the line of the innermost item that has one."""
-    known = next((lines[tuple(place[:end])] for end in range(len(place), -1, -1) if tuple(place[:end]) in lines), 1)
-    where = ".".join(map(str, place))
-    return Refused(f"line {known}: {where + ': ' if where else ''}{reason}")
 
 
 def faults(definition: WorkflowDefinition) -> Iterator[tuple[list[str | int], str]]:
@@ -181,66 +173,3 @@ def _references(name: str, step: WorkflowStep, before: Set[str]) -> Iterator[tup
 def condition_characters(definition: WorkflowDefinition) -> int:
     """Return how long its conditions are, all together: the leader reads them at every look."""
     return sum(len(step.when) for step in definition.steps.values() if step.when is not None)
-
-
-# Reading, with the line of each thing
-
-
-def _looks_like_toml(text: str) -> bool:
-    """Return whether the first significant line is a table, or has an equals sign before any colon."""
-    for line in text.splitlines():
-        line = line.strip()
-        if line and not line.startswith("#"):
-            return line.startswith("[") or re.match(r"[\w\"'.-]+\s*=", line) is not None
-    return False
-
-
-def _toml(text: str) -> tuple[Any, Lines]:
-    try:
-        value = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
-        raise Refused(f"this is not TOML: {wrong}") from None
-    lines: dict[tuple[str | int, ...], int] = {}
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        header, key = re.match(r"\s*\[+([^\]]+)\]", line), re.match(r"\s*([\w.\"'-]+)\s*=", line)
-        if header:
-            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            lines.setdefault(table, number)
-        elif key:
-            lines.setdefault((*table, *(part.strip("\"'") for part in key[1].split("."))), number)
-    return value, lines
-
-
-def _yaml(text: str) -> tuple[Any, Lines]:
-    import yaml
-
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise Refused("a workflow's file has no aliases (*name): write it out")  # they can make much of little
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as wrong:
-        line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
-        raise Refused(f"line {line}: this is not YAML: {wrong.problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as wrong:
-        raise Refused(f"this is not YAML: {wrong}") from None
-    lines: dict[tuple[str | int, ...], int] = {}
-    if root is not None:
-        _note_lines(root, (), lines)
-    return value, lines
-
-
-def _note_lines(node: Any, place: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if node.id == "mapping":
-        for key, value in node.value:
-            inner = (*place, str(key.value))
-            if inner in lines:
-                name, line = ".".join(map(str, inner)), key.start_mark.line + 1
-                raise Refused(f"line {line}: {name} is there twice: rename or remove one")
-            lines[inner] = key.start_mark.line + 1
-            _note_lines(value, inner, lines)
-    elif node.id == "sequence":
-        for number, value in enumerate(node.value):
-            _note_lines(value, (*place, number), lines)

@@ -182,7 +182,8 @@ def act(
                 raise
     if command.shows is None:
         return result
-    return replace(result, answer=command.shows(context(node, actor), arguments(command, given)))
+    shown = command.shows(context(node, actor), arguments(command, given))
+    return replace(result, answer={**result.answer, **shown})
 
 
 def _act_once(node: Node, command: Command, given: Mapping[str, Any], *, actor: str, timeout_s: float) -> CommandResult:
