@@ -33,13 +33,13 @@ HIDDEN = {  # arguments that a model at work does not need; it pays for each tha
     "message send": ("data", "expires"),
     "reservations": ("id",),
     "review vote": ("repo",),
-    "task create": ("attempts", "data", "time_limit"),
+    "task create": ("attempts", "data", "time_limit", "from"),
     "task fail": ("attempt",),
-    "task finish": ("attempt",),
+    "task finish": ("attempt", "branch"),
     "task list": ("needs", "status"),
-    "task progress": ("attempt",),
+    "task progress": ("attempt", "pull_request", "branch"),
     "task release": ("attempt",),
-    "task start": ("attempt",),
+    "task start": ("attempt", "pull_request", "branch"),
     "workflow list": ("all",),
 }
 

@@ -41,8 +41,8 @@ class CreateTask(Arguments):
     time_limit: Span | None = Field(None, le=events.TIMEOUT_S_MAX, description="The time limit of each attempt")
     agent: AgentGiven | None = Field(None, description="The preferred agent; another one gets the task if it is away")
     data: JsonObject = Field({}, description="A JSON object for the agent")
-    key: events.Key | None = Field(None, description="A name of your own: a second task with the same key is not made")
-    again: bool = Field(False, description="Create it, though you created one with the same title a minute ago")
+    key: events.Key | None = Field(None, description="Your own name for it: a retry with it makes no second task")
+    again: bool = Field(False, description="Another task of the same title")
     file: Annotated[str, Metavar("FILE")] | None = Field(
         None,
         alias="from",
@@ -58,14 +58,14 @@ class OneTask(Arguments):
 
 class WorkOnTask(OneTask):
     branch: events.Branch | None = Field(None, description="The branch of the work")
-    pull_request: events.PullRequest | None = Field(None, description="Its pull request's number")
+    pull_request: events.PullRequest | None = Field(None, description="Its pull request")
     attempt: int | None = ATTEMPT
 
 
 class ReportProgress(WorkOnTask):
     share: float | None = Field(None, ge=0, le=1, description="The share that is done, from 0 to 1")
     text: Words = Field("", description="The current work")
-    ask: Reason = Field("", description="A question that must be answered before you can go on")
+    ask: Reason = Field("", description="A question whose answer you need to go on")
 
 
 class FinishTask(WorkOnTask):
