@@ -34,7 +34,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Share the work": {
         "reserve": "Reserve paths, to keep other agents out of them",
         "release, reservations": "Give reserved paths back; list who holds which paths",
-        "next": "Show what to do now; --claim takes the best task",
+        "next, board": "Show what to do now; show who does what",
         "task, ready": "Create, claim and finish tasks; list claimable tasks",
         "directive": "Give orders to agents, and follow their progress",
         "workflow": "Run graphs of tasks that outlive their agents",

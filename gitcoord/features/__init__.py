@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 LISTED: dict[str, dict[str, str]] = {
     # a module of this package, in the order of folding: the words that it adds to the command line
     "next": {"next": "Show what to do now: messages, what you hold, conflicts, the best tasks"},
+    "board": {"board": "Show who does what, on which branch, since when"},
     "conversation": {},
     "settings": {},
     "health": {},

@@ -15,7 +15,7 @@ from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ports import Oid
 from gitcoord.features import conversation
-from gitcoord.features.pages import card, snapshot
+from gitcoord.features.pages import board, card, snapshot
 from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
 from gitcoord.node.guards import describe_error
 
@@ -68,7 +68,12 @@ def _pages(branch: LedgerBranch, sealed: Sealed) -> Mapping[str, bytes | None]:
     shown = _shown_position(branch)
     if shown == branch.fleet.position:
         return {}
-    return {**render(branch, since=shown), README: card.readme(branch.fleet).encode()}
+    read = branch.line_at()
+    return {
+        **render(branch, since=shown),
+        board.BOARD: board.markdown(branch.fleet, lambda at: parse(read(at)).content).encode(),
+        README: card.readme(branch.fleet).encode(),
+    }
 
 
 def _checkpoint(branch: LedgerBranch, sealed: Sealed) -> Mapping[str, bytes | None]:

@@ -34,6 +34,7 @@ def readme(fleet: FleetState) -> str:
 Agents that work on this repository coordinate here. This branch shares no history with the code; programs
 write it, people read it. **Do not commit to it by hand**: a line that its author did not sign counts for nothing.
 
+- [board.md](board.md): who does what, since when
 - [communication.md](communication.md): the newest conversations · [archive.md](archive.md): the older ones
 - the log: one signed JSON line for each event, the newest in `events-….log`, older ones in `events/`
 

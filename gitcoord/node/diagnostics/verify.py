@@ -23,7 +23,7 @@ from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.trees import file_of, root_of
 from gitcoord.core.ports import Oid
 from gitcoord.core.round.replica import descends
-from gitcoord.features.pages import card, snapshot
+from gitcoord.features.pages import board, card, snapshot
 from gitcoord.node import fold_cache, ledger_pages, trust
 from gitcoord.node.diagnostics.audited_state import AuditedState, VerifyFinding, VerifyReport
 from gitcoord.node.node import Node
@@ -175,6 +175,7 @@ class _Check:
     def _check_pages(self, state: AuditedState) -> None:
         entries = state.entries
         pages = ledger_pages.pages(state, ledger_pages.layout_of(state), lambda position: entries[position - 1])
+        pages[board.BOARD] = board.markdown(state, lambda position: entries[position - 1].content).encode()
         for path, expected in pages.items():
             self._compare("snapshot", path, expected, state.position)
 
