@@ -70,6 +70,8 @@ def _held(one: Mapping[str, Any]) -> str:
     words = [one["status"], f"since {times.shown(one['since'])}"]
     words += [f"{one['share']:.0%} done"] if "share" in one else []
     words += [f"{name} {times.shown(one[name])}" for name in ("until", "deadline") if name in one]
+    words += [f"goes back in {times.roughly(one['lease_left_s'])}"] if "lease_left_s" in one else []
+    words += [f"on {one['branch']}"] if "branch" in one else []
     return ", ".join([*words, *(["overdue"] if "overdue" in one else []), *([one["text"]] if "text" in one else [])])
 
 

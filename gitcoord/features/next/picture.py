@@ -16,6 +16,7 @@ from gitcoord.features.messages.state import StoredMessage, is_over, is_read
 from gitcoord.features.next import choice
 from gitcoord.features.reservations import commands as reservation_commands
 from gitcoord.features.reservations import state as reservation_state
+from gitcoord.features.tasks import leases
 from gitcoord.features.tasks.queries import to_row
 from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, RUNNING, Task
 from gitcoord.features.typed import PRIORITIES
@@ -86,8 +87,8 @@ def compose(ctx: Context, *, begins: bool = False) -> dict[str, Any]:
         "begin": None if task is None else _begin(ctx, task),
         "unread": len(waiting),
         "messages": [_message(ctx, one) for one in waiting[:MESSAGES_SHOWN]],
-        "holds": [_held(one) for one in held.working[:HELD_SHOWN]],
-        "assigned": [_held(one) for one in held.assigned[:HELD_SHOWN]],
+        "holds": [_held(ctx, one) for one in held.working[:HELD_SHOWN]],
+        "assigned": [_held(ctx, one) for one in held.assigned[:HELD_SHOWN]],
         "reservations": reservations_of(ctx, ctx.actor)[:HELD_SHOWN],
         "conflicts": _conflicts(ctx)[:CONFLICTS_SHOWN],
         "tasks": [] if task else [_candidate(one) for one in ranking.candidates[:TASKS_SHOWN]],
@@ -117,12 +118,15 @@ def _message(ctx: Context, one: StoredMessage) -> dict[str, Any]:
     return {name: value[name] for name in wanted if value[name] not in EMPTY}
 
 
-def _held(task: Task) -> dict[str, Any]:
+def _held(ctx: Context, task: Task) -> dict[str, Any]:
     until = times.later(task.last.started or task.last.since, task.timeout_s) if task.timeout_s else None
+    lease = leases.of(ctx.state("tasks"), task, ctx)
     value = {
         "id": task.id,
         "title": task.title,
         "status": task.status,
+        "branch": task.branch,
+        "lease_left_s": round(max(0.0, lease.left_s), 1) if lease is not None else None,
         "since": task.last.since,
         "until": until,
         "deadline": task.deadline,
