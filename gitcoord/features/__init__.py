@@ -49,9 +49,10 @@ OWN_EVENTS = frozenset(
     paths_reserved proposal_approved proposal_lapsed proposal_made proposal_rejected recovery_failed
     recovery_started request_lapsed restart_requested review_posted review_requested review_stale role_changed
     sight_doubted task_accepted task_assigned task_cancelled task_claimed task_created task_failed task_finished
-    task_input_requested task_overdue task_progressed task_reassigned task_released task_started vote_cast
-    work_redistributed workflow_automated workflow_defined workflow_finished workflow_started workflow_step_ended
-    workflow_step_skipped workflow_stopped
+    task_commented task_edited task_input_requested task_labelled task_overdue task_progressed task_reassigned
+    task_released task_reopened task_started vote_cast work_redistributed
+    workflow_automated workflow_defined workflow_finished workflow_started workflow_step_ended workflow_step_skipped
+    workflow_stopped
     """.split()
 )
 """The types of events that features and the core write. By name: to refuse one imports no model."""

@@ -20,7 +20,7 @@ TOOLS_MAX = 12  # a model that is given more tools chooses worse
 FIRST = ("next", "wait_for_news", "conflicts")
 PAGE = 10  # rows of one answer
 HIDDEN = {  # arguments that a model at work does not need; it pays for each that it is shown, at every turn
-    "agent register": ("role", "depends_on", "backup", "about"),
+    "agent register": ("role", "depends_on", "backup", "about", "accept_assignments"),
     "agent set": ("role", "depends_on", "backup", "github", "workload", "agent"),
     "agent leave": ("agent",),
     "agent list": ("registered",),
