@@ -85,10 +85,7 @@ def _creator(state: State, asked: Asked, persons: Persons) -> Whose | None:
 
 WHOSE: Mapping[str, Resolver] = {
     **{type_: _worker for type_, who in events.AUTHORITY.items() if who & ASSIGNEE},
-    **dict.fromkeys(
-        ("task_cancelled", "task_reassigned", "task_edited", "task_labelled", "task_reopened"),
-        _creator,
-    ),
+    **dict.fromkeys(("task_cancelled", "task_reassigned", "task_edited", "task_labelled", "task_reopened"), _creator),
 }
 
 
