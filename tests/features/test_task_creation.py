@@ -167,7 +167,7 @@ def test_a_file_and_a_title_together_are_refused_and_so_is_neither() -> None:
     one = work()
     with pytest.raises(Refused, match="leave title out"):
         proposed(one, title="x", **{"from": YAML})
-    with pytest.raises(Refused, match="no title is given, and no --from FILE"):
+    with pytest.raises(Refused, match="title: is missing, and so is --from FILE"):
         proposed(one)
 
 

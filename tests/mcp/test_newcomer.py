@@ -28,7 +28,7 @@ TRIES = 4  # of one step: each refusal may name one more argument
 KNOWN = {  # what the person said, by words of descriptions
     "in one line": "Fix the parser",
     "capabilities": "python",
-    "from the top of the repository": "src/**",
+    "relative to this folder": "src/**",
     "current work": "tests are written",
     "is done, from 0 to 1": "0.5",
     "[finish]": "merged",

@@ -70,7 +70,7 @@ def test_a_client_sees_tools_and_resources_and_what_is_wrong(alice: Clone) -> No
             assert "BEGIN COMMUNICATION" in page.contents[0].text  # type: ignore[union-attr]
             assert await call(client, "path_reserve", action="reserve", paths=["/etc"]) == (
                 False,
-                "refused: '/etc' is not a path inside the repository: write it from the top, such as src/auth/**",
+                "refused: '/etc' is in no work tree of this clone: write it from the top, such as src/auth/**",
             )
             well, text = await call(client, "path_reserve", action="reserve", pfad="x")
             assert not well and text.startswith(
@@ -138,8 +138,8 @@ def test_of_two_clients_that_reserve_the_same_one_has_it_and_the_other_is_told(a
 def test_what_a_client_is_told_of_is_known_to_the_other_at_once(alice: Clone, bob: Clone) -> None:
     async def talk() -> None:
         async with connected(alice) as one, connected(bob) as two:
-            for _ in range(3):  # bob's agent looks at the remote by itself, but not that often
-                _, made = await call(one, "task_create", title="for two")
+            for number in range(3):  # bob's agent looks at the remote by itself, but not that often
+                _, made = await call(one, "task_create", title=f"for two, {number}")
                 well, answer = await call(two, "task_update", action="claim", task=made["id"])
                 assert well and answer["done"].startswith("bob claims "), answer
             assert (await call(one, "agent_register", action="register", capabilities=["python"]))[0]

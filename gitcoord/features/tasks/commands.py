@@ -92,7 +92,7 @@ def create(ctx: Context, args: CreateTask) -> list[NewEvent]:
     if args.file is not None:
         return creation.of_file(ctx, args.file, again=args.again, others=args.model_fields_set - {"file", "again"})
     if args.title is None:
-        raise Refused("no title is given, and no --from FILE")
+        raise Refused("title: is missing, and so is --from FILE")
     bounded("body", args.body, events.BODY_MAX)
     data = {
         "title": args.title,
