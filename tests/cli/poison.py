@@ -30,6 +30,7 @@ TYPES: Mapping[str, type[BaseModel]] = {
 }
 FIXED = {
     "after": [],
+    "after_keys": [],
     "workflow": None,
     "agent": "bob",
     "attempts_max": 3,
@@ -151,6 +152,8 @@ def write(hostile: Clone) -> dict[str, str]:
     def say(type_: str, *, re: str | None = None, leads: bool = False, to: tuple[str, ...] = (), **more: Any) -> str:
         fields = TYPES[type_].model_fields if type_ in TYPES else {}
         fixed = {name: value for name, value in {**FIXED, **more}.items() if name in fields}
+        if type_ == "task_created":
+            fixed["key"] = None  # a second task with the same key has no effect
         data = values(TYPES[type_], fixed) if type_ in TYPES else {"source": {"actor": POISON, "timestamp": POISON}}
         [event] = desk.append(
             Draft("bob", type_, POISON, utc_now(), new_uid(), re=re, to=to, data=data, term=term if leads else None)
