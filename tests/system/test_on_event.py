@@ -254,7 +254,7 @@ def test_the_command_is_told_all_about_the_event(pair: tuple[Clone, Clone], tmp_
         "--to",
         "bob",
         "--to",
-        "carol",
+        "alice",
         "--data",
         '{"path": "src/a.py"}',
         "--wait",
@@ -267,7 +267,7 @@ def test_the_command_is_told_all_about_the_event(pair: tuple[Clone, Clone], tmp_
     assert given["schema"] == "gitcoord.event/1" and given["position"] == said["position"]
     event = given["event"]
     assert event["content"] == 'täglich\n`rm -rf`\t"$HOME"'
-    assert (event["to"], event["uid"]) == (["bob", "carol"], said["id"])
+    assert (event["to"], event["uid"]) == (["bob", "alice"], said["id"])
     assert event["data"] == {"path": "src/a.py"} and event["actor"] == "alice"
     environment = (tmp_path / "done").read_text().splitlines()
     assert f"GITCOORD_EVENT_ID={said['id']}" in environment and "GITCOORD_AGENT=bob" in environment

@@ -106,17 +106,19 @@ def test_a_work_tree_is_removed_where_nothing_is_lost_with_it(top: Path, script:
 
 
 @pytest.mark.parametrize("script, words", LOST.values(), ids=LOST)
-@pytest.mark.parametrize("how", ["it ended", "it was cut off"])
-def test_a_work_tree_that_holds_work_is_kept_and_told(top: Path, script: str, words: str, how: str) -> None:
+def test_a_work_tree_that_holds_work_is_kept_and_told(top: Path, script: str, words: str) -> None:
     place = worked(top, script)
     before = sorted(str(one) for one in place.folder.rglob("*"))
-    if how == "it ended":
-        place.keep()
-        left = place.leave()
-    else:
-        (left,) = [one.left for one in workspace.clear(top.parent / "home", top, "bob")]
+    place.keep()
+    left = place.leave()
     assert str(place.folder) in left and words in left
     assert sorted(str(one) for one in place.folder.rglob("*")) == before and not place.note.exists()
+
+
+def test_what_a_run_that_was_cut_off_left_is_kept_and_told_by_the_next_one(top: Path) -> None:
+    place = worked(top, "echo x > notes")
+    (left,) = workspace.clear(top.parent / "home", top, "bob")
+    assert str(place.folder) in left.left and "notes" in left.left and (place.folder / "notes").exists()
 
 
 @pytest.mark.parametrize("script", COMMITS.values(), ids=COMMITS)
