@@ -146,7 +146,7 @@ def test_a_fleet_file_with_a_command_and_a_handler(
         "[agents.bob]\ncapabilities = ['two']\nhandler = 'mine.py:work'\n"
     )
     ids = [
-        json.loads(gitcoord(alice, "task", "create", "T", "--needs", one, "--json").stdout)["ids"][0]
+        json.loads(gitcoord(alice, "task", "create", f"T {one}", "--needs", one, "--json").stdout)["ids"][0]
         for one in ("one", "two")
     ]
     with open(tmp_path / "fleet.log", "wb") as log:

@@ -171,6 +171,9 @@ def test_without_gitcoord_anywhere_the_message_says_so(tmp_path: Path) -> None:
 
 
 def test_words_without_effect_end_with_3_and_the_reason(tmp_path: Path, environment: Mapping[str, str]) -> None:
-    assert run("log_event.sh", "new", "Agent A", "note", "x", cwd=tmp_path, env=environment).returncode == 0
-    done = run("log_event.sh", "new", "Agent A", "task_claimed", "no such task", cwd=tmp_path, env=environment)
+    for agent in ("Agent A", "Agent B"):
+        assert run("log_event.sh", "new", agent, "note", "x", cwd=tmp_path, env=environment).returncode == 0
+    expel = [sys.executable, "-P", "-m", "gitcoord", "agent", "expel", "Agent B", "--as", "Agent A"]
+    subprocess.run(expel, cwd=tmp_path, env=environment, check=True)
+    done = run("log_event.sh", "new", "Agent B", "note", "y", cwd=tmp_path, env=environment)
     assert done.returncode == 3 and "has no effect" in done.stderr, done

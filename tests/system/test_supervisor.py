@@ -102,7 +102,7 @@ def test_where_no_restart_helps_backup_redistribution_degradation_and_escalation
     os.killpg(pid_of(machine, "carol"), signal.SIGKILL)
     found = outcome(alice, "carol", "escalated")
     assert [step["strategy"] for step in found["steps"]] == ["redistribute", "degrade", "escalate"]
-    assert "nobody else can do rust" in found["steps"][1]["text"]  # nor bob, in whose place it was
+    assert "no other agent can do rust" in found["steps"][1]["text"]  # nor bob, in whose place it was
     told = wait_until(lambda: alert.exists() and alert.read_text(), what="the alert")
     assert "carol" in told and "a person has to look after it" in told
     wait_until(lambda: alice.json("alerts")["items"][0]["sent"], what="the ledger to say so")

@@ -17,7 +17,7 @@ def test_under_supervision_the_leader_does_what_was_approved_and_nothing_else(pa
     alice, bob = pair
     alice.start().wait_for("leader", "alice leads term 1 (here)")
     alice.run("*autonomy:supervised")
-    bob.run("agent", "register", "--capabilities", "python", "--slots", "2")
+    bob.run("agent", "register", "--capabilities", "python", "--slots", "2", "--accept-assignments")
     bob.start()
     ids = [bob.json("task", "create", title, "--needs", "python")["ids"][0] for title in ("parser", "schema")]
     waiting = wait_until(lambda: len(rows := items(bob, "autonomy", "proposals")) == 2 and rows, what="proposals")
