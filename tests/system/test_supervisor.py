@@ -104,7 +104,7 @@ def test_where_no_restart_helps_backup_redistribution_degradation_and_escalation
     assert [step["strategy"] for step in found["steps"]] == ["redistribute", "degrade", "escalate"]
     assert "no other agent can do rust" in found["steps"][1]["text"]  # nor bob, in whose place it was
     told = wait_until(lambda: alert.exists() and alert.read_text(), what="the alert")
-    assert "carol" in told and "a person has to look after it" in told
+    assert "carol" in told and "a person must take care of it" in told
     wait_until(lambda: alice.json("alerts")["items"][0]["sent"], what="the ledger to say so")
     rate = alice.json("recovery", "rate")
     assert (rate["recoveries"], rate["automatic"]) == (3, 2)
