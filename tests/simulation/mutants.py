@@ -372,7 +372,7 @@ MUTANTS: dict[str, Mutant] = {
     "signs_of_life_from_any_change_of_the_outbox": Mutant(
         "Only a heartbeat that claims the term is its leader's sign of life.",
         "restore,crash",
-        "0 machines lead|waits for a leader",
+        "0 machines lead|waits for a leader|deposed",
         [
             rewritten(
                 leader_watch.LeaderWatch,
