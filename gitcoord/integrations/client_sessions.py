@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
 SYNC_S = 2.0  # that a session's start waits for the remote; the round goes on beside it
-MESSAGES_MAX = 10  # told at the start: an agent reads all of it before it begins
-TASKS_MAX = 20
-TEXT_CHARS_MAX = 300  # of one message
-MESSAGE_FIELDS = ("id", "from", "to", "type", "priority", "text", "at")
-TASK_FIELDS = ("id", "status", "priority", "agent", "title")
 
 
 def edit(call: ClientCall, agent: str) -> tuple[str, bool]:
@@ -62,7 +57,8 @@ def edit(call: ClientCall, agent: str) -> tuple[str, bool]:
 
 
 def start(call: ClientCall, agent: str) -> str:
-    """Return what the agent should know when a session begins. Raise GitcoordError."""
+    """Return what the agent should know when a session begins: what `gitcoord next` shows. Raise GitcoordError."""
+    from gitcoord.features.next import picture
     from gitcoord.node.node import open_node
     from gitcoord.node.operations import submit
 
@@ -79,18 +75,13 @@ def start(call: ClientCall, agent: str) -> str:
                 f"This repository's agents work together with gitcoord, and {who} is no member yet. Run "
                 f"`gitcoord init --agent '{who}'` before you begin."
             )
-        inbox = list(submit.ask(node, _query("inbox"), {}, actor=who, again=False))
-        tasks = list(submit.ask(node, _query("task list"), {}, actor=who, again=False))
         told = {
-            "unread": [_short(one, MESSAGE_FIELDS) for one in inbox[:MESSAGES_MAX]],
-            "unread_in_all": len(inbox),
-            "open_tasks": [_short(one, TASK_FIELDS) for one in _own_first(tasks, who)[:TASKS_MAX]],
-            "open_tasks_in_all": len(tasks),
             "as_of": f"position {node.fleet.position} of the ledger, {_age(node)}",
+            **picture.compose(submit.context(node, who)),
         }
     return (
         f"You are the agent {who} in a fleet that shares this repository through gitcoord. Before you change files, "
-        f"reserve them (`gitcoord reserve PATH`); before you begin a task, claim it (`gitcoord task claim ID`). "
+        f"reserve them (`gitcoord reserve PATH`); `gitcoord next --claim` takes the best task. "
         f"{NOTICE}\n{for_model(told)}"
     )
 
@@ -120,18 +111,6 @@ def _query(name: str) -> Any:
     from gitcoord.node.operations import submit
 
     return submit.named(name)
-
-
-def _own_first(tasks: Any, who: str) -> list[Any]:
-    return sorted(tasks, key=lambda task: (task["agent"] or "").casefold() != who.casefold())
-
-
-def _short(row: Any, fields: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        key: value[:TEXT_CHARS_MAX] if isinstance(value, str) else value
-        for key in fields
-        if (value := row[key]) not in (None, "", [])
-    }
 
 
 def _age(node: Node) -> str:

@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import filelock
 
@@ -53,8 +53,6 @@ MAY_BE_OLD = (  # reads whose answer changes seldom, or binds nobody: the rounds
     "workflow list",
     "workflow status",
 )
-
-BOARD = {"tasks": "task list", "reservations": "reservations", "conflicts": "conflict list"}
 
 
 @dataclass(slots=True)
@@ -154,7 +152,12 @@ class Calls:
 
     def board(self) -> str:
         self.look(FRESH_S)
-        return self._page({name: rows_of(self.node, self.actor, query) for name, query in BOARD.items()})
+        return self._page(self._board())
+
+    def _board(self) -> Answer:
+        query = submit.named("board")
+        assert isinstance(query, Query)
+        return cast(Answer, submit.ask(self.node, query, {}, actor=self.actor, again=False))
 
     def _page(self, value: Any) -> str:
         return for_model({"notice": NOTICE_OF_PAGES, "data": answers.without_empties(value)})
@@ -165,7 +168,7 @@ class Calls:
         node, position = self.node, self.node.fleet.position
         if self._marked is None or self._marked[0] != position:
             unread = [one["id"] for one in rows_of(node, self.actor, "inbox")]
-            board = {name: rows_of(node, self.actor, query) for name, query in BOARD.items()}
+            board = {name: part for name, part in self._board().items() if name not in ("position", "as_of")}
             self._marked = position, {"inbox": unread, "board": board}
         alive = sorted((agent, one.state) for agent, one in peers.agent_liveness(node).items())
         progress = node.home.progress()

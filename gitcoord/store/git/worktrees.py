@@ -7,6 +7,7 @@ A work tree is removed only where that loses nothing (`unsaved`), after its comm
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from pathlib import Path
 
 from gitcoord.core.errors import GitcoordError
 from gitcoord.store import program
+from gitcoord.store.git import repo_location
 
 GIT_S = 120.0  # a checkout of a large repository
 OPTIONS = (*program.IN_CHECKOUT, *program.WITHOUT_HOOKS)
 REFLOG_MAX = 1000  # entries of a work tree's HEAD that are looked at
 NAMED_MAX = 3  # files that a message names
-DEPTH_MAX = 5  # of submodules in submodules
+DEPTH_MAX = 5  # of repositories in repositories
+IGNORED_MAX = 1_000_000  # files in ignored folders that are looked at: some seconds
 SHARED = ("--branches", "--tags", "--remotes", "--glob=refs/stash", "--glob=refs/notes")
 """Refs that outlive a work tree. Each one has refs/worktree, refs/bisect and refs/rewritten for itself alone."""
 _LEFT_HEAD = re.compile(r"(?:checkout|reset):")
@@ -65,21 +68,39 @@ def _unsaved(folder: Path, depth: int) -> str:
     hidden = [one for one in hidden if (folder / one).is_symlink() or (folder / one).exists()]
     if hidden:
         return f"files that git was told not to look at ({_named(hidden)})"
-    inner = [one.partition("\t")[2] for one in _paths(folder, "--stage") if one.startswith("160000 ")]
-    for name in inner:
-        if (folder / name / ".git").exists():
-            lost = _unsaved_submodule(folder / name, depth - 1)
-            if lost:
-                return f"in the submodule {name}: {lost}"
+    inner = [folder / one.partition("\t")[2] for one in _paths(folder, "--stage") if one.startswith("160000 ")]
+    for one in (*(one for one in inner if (one / ".git").exists()), *_ignored_repositories(folder)):
+        lost = _unsaved_repository(one, depth - 1)
+        if lost:
+            return f"in the repository {one.relative_to(folder)}: {lost}"
     return ""
 
 
-def _unsaved_submodule(folder: Path, depth: int) -> str:
-    """Return what would be lost with a submodule: its repository, with all refs, is removed with the work tree."""
+def _ignored_repositories(folder: Path) -> Iterator[Path]:
+    """Yield the clones and work trees in folders that .gitignore names: what is in them is in no list of git's."""
+    looked = 0
+    ignored = _paths(folder, "--others", "--ignored", "--exclude-per-directory=.gitignore", "--directory")
+    for name in (one for one in ignored if one.endswith("/")):
+        for root, folders, files in os.walk(folder / name):
+            looked += len(folders) + len(files)
+            if looked > IGNORED_MAX:
+                raise GitcoordError(f"more than {IGNORED_MAX} ignored files")
+            if ".git" in folders or ".git" in files:
+                folders[:] = [one for one in folders if one != ".git"]
+                yield Path(root)
+
+
+def _unsaved_repository(folder: Path, depth: int) -> str:
+    """Return what would be lost with a submodule, a clone or another work tree, which is removed with the work tree.
+
+    A linked work tree has its commits elsewhere, on branches; all others go with all their refs.
+    """
     if depth < 0:
-        return "submodules nested too deep to look at"
-    if _git(folder, "rev-list", "--max-count=1", "HEAD", "--all", "--reflog", "--not", "--remotes"):
-        return "commits that no remote is known to have"
+        return "repositories nested too deep to look at"
+    linked = repo_location.worktree_git_dir(folder) is not None
+    refs = [*(["HEAD"] if tip(folder, "HEAD") else []), *([] if linked else ["--all"]), "--reflog"]
+    if _git(folder, "rev-list", "--max-count=1", *refs, "--not", *(SHARED if linked else ("--remotes", "--tags"))):
+        return "commits that no branch has" if linked else "commits that no remote is known to have"
     return _unsaved(folder, depth)
 
 

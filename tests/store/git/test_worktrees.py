@@ -18,6 +18,9 @@ NOTHING_LOST = {
     "what a .gitignore of the tree names": "echo '*.o' > .gitignore && git add . && git commit -qm i && echo x > b.o",
     "a tool's cache": "mkdir cache && echo '*' > cache/.gitignore && echo x > cache/b",
     "a submodule as its remote has it": f"{SUB} && git commit -qm sub",
+    "a clone in an ignored folder, as its remote has it": (
+        "echo /deps/ > .gitignore && git add . && git commit -qm i && git clone -q $OTHER deps/other"
+    ),
 }
 LOST = {
     "changed": ("echo x >> first", "not committed"),
@@ -53,6 +56,20 @@ LOST = {
         f"{SUB} && git commit -qm sub && git -C sub switch -qc other && git -C sub commit -q --allow-empty -m x && "
         "git -C sub switch -q -",
         "sub",
+    ),
+    "untracked in a work tree in an ignored folder": (
+        "echo /trees/ > .gitignore && git add . && git commit -qm i && git worktree add -q -b inner trees/inner && "
+        "echo x > trees/inner/notes",
+        "trees/inner",
+    ),
+    "committed in a clone in an ignored folder": (
+        "echo /deps/ > .gitignore && git add . && git commit -qm i && git clone -q $OTHER deps/a/other && "
+        "git -C deps/a/other commit -q --allow-empty -m x",
+        "deps/a/other",
+    ),
+    "a new repository in an ignored folder": (
+        "echo /deps/ > .gitignore && git add . && git commit -qm i && git init -q deps/new && echo x > deps/new/notes",
+        "deps/new",
     ),
     "an index that git cannot read": ("echo damaged > $(git rev-parse --git-path index)", "not known"),
     "locked": ("git worktree lock .", "locked"),
