@@ -13,7 +13,7 @@ from gitcoord.core import times
 from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.format.event import uid_of
 from gitcoord.features import tasks
-from gitcoord.features.tasks import changes
+from gitcoord.features.tasks import changes, stored
 from gitcoord.features.tasks import queries as task_queries
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.events import ATTEMPTS_MAX, BODY_MAX, EVENTS
@@ -362,11 +362,11 @@ def test_the_table_knows_every_status_and_every_event_in_it() -> None:
 def test_a_state_that_nobody_of_us_wrote_is_not_read(wrong: dict[str, Any]) -> None:
     one = work()
     one.create(deadline="1h")
-    dumped = json.loads(json.dumps(task_state.dump(one.state)))
-    assert task_state.dump(task_state.load(dumped)) == dumped
+    dumped = json.loads(json.dumps(stored.dump(one.state)))
+    assert stored.dump(stored.load(dumped)) == dumped
     dumped["open"][0].update(wrong)
     with pytest.raises((ValueError, TypeError, LookupError, AttributeError)):
-        task_state.load(dumped)
+        stored.load(dumped)
 
 
 moves = st.tuples(
@@ -411,8 +411,8 @@ def _consistent(one: Work) -> None:
     assert set(state.ready) == {uid for uid, task in state.tasks.items() if task.status == "ready"}
     held = {uid: agent for agent, uids in state.held.items() for uid in uids}
     assert held == {uid: str(task.agent).casefold() for uid, task in state.tasks.items() if task.status in HELD}
-    again = task_state.load(task_state.dump(state))
-    assert task_state.dump(again) == task_state.dump(state)
+    again = stored.load(stored.dump(state))
+    assert stored.dump(again) == stored.dump(state)
     for name in ("tasks", "over", "ready", "held", "dated", "dependants", "speeds", "open_bytes", "over_bytes"):
         mine, theirs = getattr(state, name), getattr(again, name)
         if name in ("dependants", "held"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gitcoord.core.commands import Command, Query
-from gitcoord.features.tasks import changes, claimable, duties, events, state
+from gitcoord.features.tasks import attempts, changes, claimable, duties, events, state, stored
 from gitcoord.features.tasks.commands import COMMANDS as ACTIONS
 from gitcoord.features.tasks.editing import COMMANDS as EDITING
 from gitcoord.features.tasks.queries import QUERIES
@@ -18,10 +18,10 @@ EVENTS = events.EVENTS
 AUTHORITY = events.AUTHORITY
 WHOSE = changes.WHOSE
 COMMANDS: Mapping[str, Command | Query] = {**ACTIONS, **EDITING, **QUERIES, **claimable.QUERIES}
-NEXT = changes.NEXT
+NEXT = attempts.NEXT
 State = state.State
 fold = changes.fold
 duty = duties.duties
 release_all = duties.release_all
-dump = state.dump
-load = state.load
+dump = stored.dump
+load = stored.load

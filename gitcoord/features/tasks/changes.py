@@ -1,4 +1,4 @@
-"""How each event changes a task: the table of its statuses, and one function for each type of event."""
+"""How each event changes a task. `attempts.py` has what its agent reports, `revisions.py` what people change."""
 
 from __future__ import annotations
 
@@ -10,60 +10,26 @@ from pydantic import BaseModel
 from gitcoord.core import times
 from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fold.authority import ASSIGNEE, Asked, Persons, Resolver, Whose, owned
-from gitcoord.core.format.event import Event
 from gitcoord.core.format.raw_line import times_in
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import events, revisions
+from gitcoord.features.tasks import attempts, events, revisions
 from gitcoord.features.tasks import state as task_state
 from gitcoord.features.tasks.state import (
-    ACCEPTED,
     ASSIGNED,
     CANCELLED,
     CREATED,
     DEPENDANTS_MAX,
     DONE,
-    FAILED,
     HELD,
-    INPUT_REQUIRED,
     OPEN_BYTES_MAX,
     OPEN_MAX,
     OVER,
     READY,
-    RUNNING,
     Heard,
     State,
     Task,
     describe,
 )
-
-_WORKED_ON: Mapping[str, str] = {
-    "task_started": RUNNING,
-    "task_progressed": RUNNING,
-    "task_input_requested": INPUT_REQUIRED,
-    "task_finished": DONE,
-    "task_failed": READY,
-    "task_released": READY,
-    "task_reassigned": ASSIGNED,
-    "task_cancelled": CANCELLED,
-}
-NEXT: Mapping[str, Mapping[str, str]] = {
-    CREATED: {"task_cancelled": CANCELLED},  # READY once all that it waits for is done
-    READY: {
-        "task_assigned": ASSIGNED,
-        "task_reassigned": ASSIGNED,
-        "task_claimed": ACCEPTED,
-        "task_cancelled": CANCELLED,
-    },
-    ASSIGNED: {"task_claimed": ACCEPTED, "task_accepted": ACCEPTED, **_WORKED_ON},
-    ACCEPTED: {"task_claimed": ACCEPTED, "task_accepted": ACCEPTED, **_WORKED_ON},
-    RUNNING: {"task_claimed": RUNNING, "task_accepted": RUNNING, **_WORKED_ON},
-    INPUT_REQUIRED: {"task_claimed": INPUT_REQUIRED, "task_accepted": INPUT_REQUIRED, **_WORKED_ON},
-    DONE: {"task_reopened": READY},
-    FAILED: {"task_reopened": READY},
-    CANCELLED: {"task_reopened": READY},
-}
-"""The status after an event, by the status before. READY after the last attempt is FAILED; `task_reassigned` to nobody
-gives READY."""
 
 
 def _worker(state: State, asked: Asked, persons: Persons) -> Whose | None:
@@ -159,8 +125,8 @@ def _create(state: State, sequenced: SequencedEvent, new: events.TaskCreated) ->
 def _assign(state: State, sequenced: SequencedEvent, given: events.TaskAssigned) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
-    if task is None or event.type not in NEXT[task.status] or given.attempt != task.attempt + 1:
-        return _not_so(task)
+    if task is None or event.type not in attempts.NEXT[task.status] or given.attempt != task.attempt + 1:
+        return attempts.not_so(task)
     state.give(task, given.agent, at=event.timestamp, position=sequenced.position, status=ASSIGNED, why=given.why)
     return None
 
@@ -168,137 +134,29 @@ def _assign(state: State, sequenced: SequencedEvent, given: events.TaskAssigned)
 def _claim(state: State, sequenced: SequencedEvent, claim: events.TaskClaimed) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
-    if task is None or event.type not in NEXT[task.status]:
-        return _not_so(task)
-    status = NEXT[task.status][event.type]
+    if task is None or event.type not in attempts.NEXT[task.status]:
+        return attempts.not_so(task)
+    status = attempts.NEXT[task.status][event.type]
     if task.status == READY:
         state.give(task, event.actor, at=event.timestamp, position=sequenced.position, status=status)
     elif not same_agent(task.last.agent, event.actor):
         return describe(task)
     task.status = status
-    _note_place(task, event, claim)
+    attempts.note_place(task, event, claim)
     return None
-
-
-def _note_place(
-    task: Task, event: Event, report: events.TaskClaimed | events.TaskAccepted | events.TaskStarted
-) -> None:
-    """Note where the agent works, so that the next one can go on there."""
-    task.last.node = event.node
-    task.last.place, task.last.branch = report.place or task.last.place, report.branch or task.last.branch
-    revisions.note_work(task, report)
-
-
-def _accept(state: State, sequenced: SequencedEvent, report: events.TaskAccepted) -> str | None:
-    event = sequenced.event
-    task, reason = _of_attempt(state, event, report.attempt)
-    if task is not None:
-        task.status = NEXT[task.status][event.type]
-        _note_place(task, event, report)
-    return reason
-
-
-def _start(state: State, sequenced: SequencedEvent, report: events.TaskStarted) -> str | None:
-    event = sequenced.event
-    task, reason = _of_attempt(state, event, report.attempt)
-    if task is not None:
-        _begin(task, sequenced)
-        _note_place(task, event, report)
-    return reason
-
-
-def _begin(task: Task, sequenced: SequencedEvent) -> None:
-    task.status = NEXT[task.status][sequenced.event.type]
-    if not task.last.started:
-        task.last.started, task.last.position = sequenced.event.timestamp, sequenced.position
-    revisions.note_work(task, sequenced.payload)
-
-
-def _progress(state: State, sequenced: SequencedEvent, report: events.TaskProgressed) -> str | None:
-    event = sequenced.event
-    task, reason = _of_attempt(state, event, report.attempt)
-    if task is not None:
-        _begin(task, sequenced)
-        task.share = task.share if report.share is None else report.share
-        task.text = report.text or task.text
-    return reason
-
-
-def _ask_for_input(state: State, sequenced: SequencedEvent, report: events.TaskInputRequested) -> str | None:
-    event = sequenced.event
-    task, reason = _of_attempt(state, event, report.attempt)
-    if task is not None:
-        task.status, task.text = NEXT[task.status][event.type], report.text[:500]
-    return reason
-
-
-def _finish(state: State, sequenced: SequencedEvent, report: events.TaskFinished) -> str | None:
-    event = sequenced.event
-    task, reason = _of_attempt(state, event, report.attempt)
-    if task is not None:
-        begun = task.last.started or task.last.since
-        state.note_speed(event.actor, task.needs, max(0.0, times.between_s(begun, event.timestamp)))
-        task.result, task.artifacts, task.share = report.result, report.artifacts, 1.0
-        revisions.note_work(task, report)
-        state.take_back(task, "done", at=event.timestamp, position=sequenced.position, reason="")
-        state.end(task, DONE, at=event.timestamp, position=sequenced.position, bytes_more=len(event.line))
-    return reason
-
-
-def _fail(state: State, sequenced: SequencedEvent, report: events.TaskFailed) -> str | None:
-    event = sequenced.event
-    task, reason = _of_attempt(state, event, report.attempt)
-    if task is not None:
-        _again(state, task, "failed", sequenced, report.reason, counts=True)
-    return reason
-
-
-def _release(state: State, sequenced: SequencedEvent, report: events.TaskReleased) -> str | None:
-    """Release the task. If it was lost while in progress, count a failure: the task may be what kills its agents."""
-    event = sequenced.event
-    if event.term is None:
-        task, reason = _of_attempt(state, event, report.attempt)
-        lost = False
-    else:
-        task = state.tasks.get(event.re or "")
-        if task is None or task.status not in HELD or report.attempt != task.attempt:
-            return _not_so(task)
-        if report.only not in (None, task.status):
-            return describe(task)
-        if report.since is not None and state.heard[task.last.agent.casefold()].position > report.since:
-            return f"{task.last.agent} wrote again in the meantime: {describe(task)}"
-        reason, lost = None, report.lost and task.status != ASSIGNED
-    if task is not None:
-        outcome = "unaccepted" if report.only == ASSIGNED else "released"
-        _again(state, task, outcome, sequenced, report.reason, counts=lost)
-    return reason
-
-
-def _again(state: State, task: Task, outcome: str, sequenced: SequencedEvent, reason: str, *, counts: bool) -> None:
-    event = sequenced.event
-    state.take_back(
-        task, outcome, at=event.timestamp, position=sequenced.position, reason=reason[: task_state.REASON_KEPT]
-    )
-    task.failures += counts
-    if task.failures >= task.attempts_max or task.attempt >= events.ATTEMPTS_MAX:
-        times_ = "once" if task.attempt == 1 else f"{task.attempt} times"
-        task.reason = f"tried {times_}; last: {task.last.reason or outcome}"
-        state.end(task, FAILED, at=event.timestamp, position=sequenced.position)
-    else:
-        state.make_ready(task, at=event.timestamp, position=sequenced.position)
 
 
 def _reassign(state: State, sequenced: SequencedEvent, given: events.TaskReassigned) -> str | None:
     """Take the task from its agent, which is no failure, and give it to another, or to nobody."""
     event = sequenced.event
     task = state.tasks.get(event.re or "")
-    if task is None or event.type not in NEXT[task.status] or given.attempt != task.attempt + 1:
-        return _not_so(task)
+    if task is None or event.type not in attempts.NEXT[task.status] or given.attempt != task.attempt + 1:
+        return attempts.not_so(task)
     if given.agent is None and task.status == READY:
         return describe(task)
     if task.status in HELD:
         reason = f"taken back by {event.actor}" + (f": {given.reason}" if given.reason else "")
-        _again(state, task, "released", sequenced, reason, counts=False)
+        attempts.again(state, task, "released", sequenced, reason, counts=False)
     if given.agent is not None and task.status == READY:
         why = f"{event.actor} reassigned it" + (f": {given.reason}" if given.reason else "")
         state.give(
@@ -306,7 +164,7 @@ def _reassign(state: State, sequenced: SequencedEvent, given: events.TaskReassig
             given.agent,
             at=event.timestamp,
             position=sequenced.position,
-            status=NEXT[READY][event.type],
+            status=attempts.NEXT[READY][event.type],
             why=why[: task_state.REASON_KEPT],
         )
     return None
@@ -315,8 +173,8 @@ def _reassign(state: State, sequenced: SequencedEvent, given: events.TaskReassig
 def _cancel(state: State, sequenced: SequencedEvent, report: events.TaskCancelled) -> str | None:
     event = sequenced.event
     task = state.tasks.get(event.re or "")
-    if task is None or event.type not in NEXT[task.status]:
-        return _not_so(task)
+    if task is None or event.type not in attempts.NEXT[task.status]:
+        return attempts.not_so(task)
     if task.status in HELD:
         state.take_back(
             task,
@@ -334,43 +192,19 @@ def _note_overdue(state: State, sequenced: SequencedEvent, _: events.TaskOverdue
     event = sequenced.event
     task = state.tasks.get(event.re or "")
     if task is None or task.status in OVER:
-        return _not_so(task)
+        return attempts.not_so(task)
     task.overdue = True
     state.dated.pop(task.id, None)
     return None
-
-
-def _of_attempt(state: State, event: Event, number: int) -> tuple[Task | None, str | None]:
-    """Return the task if the author has it and `number` is its current attempt, otherwise the reason for a void."""
-    task = state.tasks.get(event.re or "")
-    if task is None:
-        return None, _not_so(None)
-    if number > task.attempt:
-        return None, f"there was no attempt {number} yet: {describe(task)}"
-    attempt = task.attempts[number - 1]
-    if number < task.attempt or task.status not in HELD:
-        attempt.late = f"{event.type.removeprefix('task_')} at {event.timestamp}"
-        return None, f"attempt {number} is over ({attempt.outcome}): {describe(task)}"
-    return task, None
-
-
-def _not_so(task: Task | None) -> str:
-    return task_state.UNKNOWN if task is None else describe(task)
 
 
 CHANGES: Mapping[type[BaseModel] | type[None], Callable[[State, SequencedEvent, Any], str | None]] = {
     events.TaskCreated: _create,
     events.TaskAssigned: _assign,
     events.TaskClaimed: _claim,
-    events.TaskAccepted: _accept,
-    events.TaskStarted: _start,
-    events.TaskProgressed: _progress,
-    events.TaskInputRequested: _ask_for_input,
-    events.TaskFinished: _finish,
-    events.TaskFailed: _fail,
-    events.TaskReleased: _release,
     events.TaskReassigned: _reassign,
     events.TaskCancelled: _cancel,
     events.TaskOverdue: _note_overdue,
+    **attempts.CHANGES,
     **revisions.CHANGES,
 }
