@@ -101,7 +101,8 @@ async def from_nothing_to_a_finished_task(tools: list[dict[str, Any]], ask: Ask)
 
 @pytest.fixture
 def alice(tmp_path: Path) -> Clone:
-    clone = copied(tmp_path, "alice", "bob")[0]
+    clone, bob = copied(tmp_path, "alice", "bob")
+    bob("message", "send", "welcome", "--to", "alice")  # the news that is waited for
     who = ("-c", "user.name=a", "-c", "user.email=a@example.invalid")
     subprocess.run(["git", "-C", clone.path, *who, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
     return clone
