@@ -178,7 +178,9 @@ def settings(node: Node) -> dict[str, Setting]:
             value, source = preferences.profile_of(own, node.fleet), "fleet" if fleet.profile else "card"
         if name == "hook" and source == "default":
             value, source = fleet.hook, "fleet" if "hook" in fleet.model_fields_set else "default"
-        found[name] = Setting(name, without_secret(value) if name == "remote" else value, source, scopes, words)
+        found[name] = Setting(
+            name, without_secret(value) if name in ("remote", "mirror") else value, source, scopes, words
+        )
     for name, field in Settings.model_fields.items():
         if name not in found:
             value, source = getattr(fleet, name), "fleet" if name in fleet.model_fields_set else "default"
@@ -222,7 +224,7 @@ def _change(
 def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
     """Return what the node's file would hold, and the setting's value there."""
     from gitcoord.node import config as preferences
-    from gitcoord.node.membership.shared_remote import absolute_remote
+    from gitcoord.node.membership.shared_remote import absolute_remote, checked_mirror
     from gitcoord.store.git.url import without_secret
     from gitcoord.store.home.records import Config
 
@@ -232,13 +234,17 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
     if text is None and name == "remote":
         raise Refused("a node needs a remote: set another one")
     value = getattr(Config(fleet_id="", remote=""), name) if text is None else preferences.read(name, text)
-    if name == "remote":
+    if name in ("remote", "mirror"):
         if without_secret(value) != value:
             raise Refused(
                 "the remote's URL holds a login, which is not kept in a file: leave it out and set "
                 "GITCOORD_TOKEN, or store it in git's credential helper"
             )
-        value = absolute_remote(node.home.path.parent, value)
+        common = node.home.path.parent
+        if name == "remote":
+            value = absolute_remote(common, value)
+        elif value:
+            value = checked_mirror(common, value, config.remote)
     setattr(config, name, value)
     return config, value
 

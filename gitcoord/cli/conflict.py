@@ -109,6 +109,7 @@ def _branches(
 ) -> tuple[list[Ref], Ref | None, dict[str, str]]:
     """Return the refs to check, the ref to merge into, and by commit the name that the fleet's remote has for it."""
     from gitcoord.code import branches
+    from gitcoord.node.membership.shared_remote import code_remote
 
     onto = branches.base_of(repository, base)
     chosen = (
@@ -116,7 +117,9 @@ def _branches(
         if refs or onto is None
         else branches.branches(repository, onto, agents)
     )
-    return chosen, onto, branches.shared(repository, node.config.remote) if node is not None else {}
+    if node is None:
+        return chosen, onto, {}
+    return chosen, onto, branches.shared(repository, code_remote(node.home.path.parent, node.config.remote))
 
 
 def _pulls(

@@ -50,11 +50,12 @@ def at(node: Node | None, repo: str | None) -> Forge:
     """Return the repository that `--repo` names, otherwise that of the remote here. Raise Refused."""
     from gitcoord.code.fetched import Source
     from gitcoord.github.api import urls
+    from gitcoord.node.membership.shared_remote import code_remote
     from gitcoord.store.git import local_repo, repo_location
 
     wanted = urls.repository_name(repo) if repo is not None else None
     common = node.home.path.parent if node is not None else repo_location.common_dir(Path.cwd())
-    remote = node.config.remote if node is not None else "origin"
+    remote = code_remote(common, node.config.remote) if node is not None and common is not None else "origin"
     url = (local_repo.remote_url(common, remote) or remote) if common is not None else ""
     own = urls.repository_of(url, os.environ) if url else None
     if wanted is None and own is None:

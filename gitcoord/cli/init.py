@@ -18,6 +18,11 @@ from gitcoord.store.git import repo_location
 @click.option(
     "--remote", metavar="NAME|URL", help="The shared remote  [default: origin, otherwise a new one in this folder]"
 )
+@click.option("--local", is_flag=True, help="Keep the register in this clone: for agents on one machine, fast")
+@click.option("--shared", is_flag=True, help="Keep the register at origin, for agents on several machines; ask nothing")
+@click.option(
+    "--mirror", metavar="NAME|URL", help="With --local: the leader copies the ledger there, for people to read"
+)
 @click.option("--github", metavar="OWNER/NAME", help="Use this GitHub repository as origin; create it if it is missing")
 @click.option("--public", is_flag=True, help="With --github: create a public repository, not a private one")
 @click.option("--agent", metavar="ID", help="Your agent id in the fleet  [default: GITCOORD_AGENT, otherwise a prompt]")
@@ -54,6 +59,9 @@ from gitcoord.store.git import repo_location
 def command(
     path: Path,
     remote: str | None,
+    local: bool,
+    shared: bool,
+    mirror: str | None,
     github: str | None,
     public: bool,
     agent: str | None,
@@ -72,12 +80,16 @@ def command(
 ) -> None:
     """Create a fleet in PATH, or join the one on its remote. Another run changes nothing.
 
-    Without any remote it makes a bare one beside its home. With --github it makes the repository there, and sets it
-    as this clone's origin. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT, GITCOORD_KEY and GITCOORD_NODE are set.
+    All agents on one machine: --local keeps the register in a bare repository in this clone, where a claim takes
+    milliseconds, and --mirror origin shows the ledger on the forge. On a terminal it asks which of the two, where
+    origin is on another machine. Without any remote it makes a bare one in the clone. With --github it makes the
+    repository there, and sets it as this clone's origin. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT,
+    GITCOORD_KEY and GITCOORD_NODE are set.
 
     \b
     Example:
       gitcoord init --agent alice
+      gitcoord init --agent alice --local
       gitcoord init --agent alice --agent-guide AGENTS.md
       gitcoord init --agent alice --github-actions --source git+https://HOST/OWNER/REPO@COMMIT
     """
@@ -97,13 +109,21 @@ def command(
     before: list[str] = []
     if github is not None:
         remote = _on_github(path, github, remote, public, before)
-    _ready(path, remote)
-    joined = init(
-        path.resolve(),
-        InitRequest(
-            agent=name, remote=remote, profile=profile, namespace=namespace, auth=auth, lead=not no_lead, key=key
-        ),
+    local = _place(path, remote, local, shared, mirror, yes, before)
+    if not local:
+        _ready(path, remote)
+    asked = InitRequest(
+        agent=name,
+        remote=remote,
+        local=local,
+        mirror=mirror,
+        profile=profile,
+        namespace=namespace,
+        auth=auth,
+        lead=not no_lead,
+        key=key,
     )
+    joined = init(path.resolve(), asked)
     click.get_current_context().call_on_close(joined.node.close)
     made = write_baseline(path) if baseline else []
     actions = before + joined.messages + ([f"made {', '.join(made)}"] if made else [])
@@ -131,6 +151,27 @@ def command(
         echo(f"nothing to do: {name} is in fleet {node.config.fleet_id}")
     else:
         echo('next: gitcoord agent run, and gitcoord append question "…"')
+
+
+def _place(
+    path: Path, remote: str | None, local: bool, shared: bool, mirror: str | None, yes: bool, actions: list[str]
+) -> bool:
+    """Return whether the register is to be in this clone; ask on a terminal, where nothing says it."""
+    from gitcoord.node.membership.shared_remote import profile_for
+    from gitcoord.store.git import local_repo
+
+    if local and (shared or remote is not None):
+        raise click.UsageError("--local keeps the register in this clone: leave out --shared, --remote and --github")
+    chosen = local or shared or remote is not None or mirror or os.environ.get("GITCOORD_REMOTE", "").strip()
+    common = None if chosen or not path.exists() else local_repo.find_common_dir(path)
+    if common is None or (common / "gitcoord" / "config.json").exists() or profile_for(common, "origin") == "local":
+        return local
+    if yes or not sys.stdin.isatty():
+        actions.append(
+            "the register is at origin, for several machines; --local keeps it in the clone, where it is fast"
+        )
+        return False
+    return click.confirm("Do all agents of this fleet run on this machine? The register is then kept in this clone")
 
 
 def _write_workflows(path: Path, source: str, force: bool) -> list[str]:

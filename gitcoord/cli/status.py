@@ -113,6 +113,10 @@ def lines(value: dict[str, Any]) -> Iterator[Line]:
         ),
         ("snapshot", f"position {snapshot['position']}, {snapshot['behind']} behind" if snapshot else "none yet"),
     ]
+    if value["mirror"]:
+        mirror = value["mirror"]
+        since = "never pushed" if mirror["pushed_s"] is None else f"pushed {times.roughly(mirror['pushed_s'])} ago"
+        rows.append(("mirror", f"{mirror['remote']}, {since}{', behind' * mirror['behind']}"))
     if value["pushes_per_minute"]:
         budget = value["pushes_per_minute"]
         rows.append(("pushes", f"at most {budget['fleet']:g} a minute, shared by {count(budget['nodes'], 'node')}"))

@@ -60,6 +60,7 @@ NODE: dict[str, tuple[Callable[[str], Any], str]] = {
     "lead": (_yes_no, "whether agents of this node campaign for leadership"),
     "timeout_s": (_seconds, "seconds that one conversation with the remote may take"),
     "remote": (_remote, "the shared remote: a name in this clone, or a URL"),
+    "mirror": (_remote, "the remote to which a leader of this node mirrors the ledger, for people to read"),
     "hook": (_hook, "what its pre-commit hook does; default: the fleet's setting"),
 }
 

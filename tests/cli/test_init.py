@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.clones import Clone
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
 
 
 def clone_of(one: Clone, folder: Path, agent: str) -> Clone:
@@ -122,3 +128,25 @@ def test_paths_are_reserved_as_git_takes_them_and_giving_nothing_back_is_no_erro
     assert "outside of the work tree" in below("reserve", "../../x", code=2).err
     below("release")
     assert alice("reservations", "--json").json()["items"] == []
+
+
+def test_init_asks_on_a_terminal_where_the_register_is_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = Clone(tmp_path / "clone", tmp_path / "none", "ann")
+    subprocess.run(["git", "init", "-q", str(clone.path)], check=True)
+    origin = ["git", "-C", str(clone.path), "remote", "add", "origin", "https://forge.invalid/owner/repo.git"]
+    subprocess.run(origin, check=True)
+    asked: list[str] = []
+    monkeypatch.setattr("click.confirm", lambda words: asked.append(words) or True)
+    monkeypatch.setattr("io.TextIOWrapper", Terminal)
+    register = clone.path / ".git" / "gitcoord-remote.git"
+    assert f"keeps the register in {register}" in clone("init", "--agent", "ann").out and len(asked) == 1
+    assert "nothing to do" in clone("init", "--agent", "ann").out and len(asked) == 1
+    assert "nothing to do" in clone("init", "--agent", "ann", "--local").out
+    assert "with remote" in clone("init", "--agent", "ann", "--remote", "origin", code=2).err
+    bob = Clone(tmp_path / "bob", tmp_path / "none", "bob")
+    bob.path.mkdir()
+    assert "leave out --shared" in bob("init", "--agent", "bob", "--local", "--shared", code=2).err
+    assert "unset GITCOORD_REMOTE" in bob("init", "--agent", "bob", "--local", GITCOORD_REMOTE="x", code=2).err
+    twice = ("--remote", str(register), "--mirror", str(register))
+    assert "is the shared remote itself" in bob("init", "--agent", "bob", *twice, code=2).err
+    assert "joins fleet" in bob("init", "--agent", "bob", "--remote", str(clone.path)).out

@@ -167,6 +167,10 @@ def repository(node: Node) -> str | None:
 
 
 def remote_url(node: Node) -> str:
+    """Return the URL of the remote that has the code: the fleet's, or origin where the register is on this machine."""
+    from gitcoord.node.membership.shared_remote import code_remote
     from gitcoord.store.git import local_repo
 
-    return local_repo.remote_url(node.home.path.parent, node.config.remote) or node.config.remote
+    common = node.home.path.parent
+    remote = code_remote(common, node.config.remote)
+    return local_repo.remote_url(common, remote) or remote

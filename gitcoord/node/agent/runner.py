@@ -25,6 +25,7 @@ from gitcoord.node.agent.round_schedule import RoundSchedule
 from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.guards import Component, Guards
+from gitcoord.node.mirror.mirror_writer import MirrorWriter
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.node.shutdown import StopFlag
@@ -105,7 +106,7 @@ class Runner:
         urls = addresses(os.environ)
         if urls:
             self.components.append(AlertSender(self.node, urls, say=self.options.say))
-        self.components += self.options.components
+        self.components += [*self.options.components, MirrorWriter(self.node, say=self.options.say)]
         self.options.say(
             "start", f"{', '.join(names)} on node {self.node.disk.node}, profile {self.node.local.profile.name}"
         )

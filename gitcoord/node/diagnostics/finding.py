@@ -50,11 +50,11 @@ class DoctorContext:
         """The beginning of the names of outboxes on the remote."""
         return f"{self.config.namespace if self.config else 'refs/gitcoord'}/nodes/"
 
-    def probe(self) -> Probe:
-        """Return a throw-away repository from which the remote is asked."""
+    def probe(self, other: str | None = None) -> Probe:
+        """Return a throw-away repository from which the remote, or an `other` one, is asked."""
         assert self.url is not None and self.common is not None
         return Probe(
-            self.url,
+            self.url if other is None else local_repo.remote_url(self.common, other) or other,
             config_from=self.common,
             timeout_s=min(self.config.timeout_s, PROBE_S_MAX) if self.config else PROBE_S_MAX,
             ledger_ref=self.config.ledger if self.config else "refs/heads/gitcoord/ledger",

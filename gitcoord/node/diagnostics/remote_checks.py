@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from gitcoord.core.errors import Denied, Unreachable
+from gitcoord.core.errors import Denied, GitcoordError, Unreachable
 from gitcoord.core.ledger.trees import readable
 from gitcoord.core.names import NODE
+from gitcoord.core.ports import Oid
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding
+from gitcoord.node.mirror import ledger_mirror
 from gitcoord.store.git import local_repo, repo_health
 from gitcoord.store.git.backoff import Backoff
 
@@ -158,5 +160,33 @@ def _left(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         )
 
 
+def _mirror(ctx: DoctorContext) -> Iterator[DoctorFinding]:
+    """Look at the mirror of the ledger, where this clone has one."""
+    if ctx.home is None or ctx.config is None or not ctx.config.mirror:
+        return
+    name, ref, known = ctx.config.mirror, ctx.config.mirror_ref, ledger_mirror.read(ctx.home.path)
+    there: Oid | None = None
+    trouble = known.problem if known.remote == name else ""
+    with ctx.probe(name) as probe:
+        try:
+            there = probe.refs().get(ref)
+        except GitcoordError as wrong:
+            trouble = str(wrong)
+    if trouble:
+        fix = "do what it says; until then people see an old ledger there, and no claim is delayed"
+        yield DoctorFinding("mirror", WARN, f"{name}: {trouble}", fix)
+    elif there is None or there != ctx.home.tip:
+        fix = "none, while an agent of this clone leads (`gitcoord agent run`): it pushes in a moment"
+        yield DoctorFinding("mirror", WARN, f"{name} is behind the ledger", fix)
+    else:
+        yield DoctorFinding("mirror", OK, f"{name} shows the ledger at {there[:12]}")
+
+
 ANYWHERE = ("remote",)
-CHECKS: dict[str, Check] = {"remote": _remote, "ledger": _ledger, "packing": _packing, "outboxes": _outboxes}
+CHECKS: dict[str, Check] = {
+    "remote": _remote,
+    "ledger": _ledger,
+    "packing": _packing,
+    "outboxes": _outboxes,
+    "mirror": _mirror,
+}

@@ -42,6 +42,8 @@ class InitRequest:
     namespace: str | None = None
     auth: str | None = None
     lead: bool = True
+    local: bool = False  # the register is in the clone itself
+    mirror: str | None = None
     key: Path | None = None  # a file with the agent's secret key, which is kept here too
 
 
@@ -55,12 +57,23 @@ def find_or_found(
             _adopt_config(card_of(store, refs[config.ledger], ledger=config.ledger), config, request)
             messages.append(f"joins fleet {config.fleet_id}")
             return False
+        _refuse_mirrored(store, config)
         answer = _push_founding(home, store, config, request, profile_for(common, config.remote))
         if answer.outcome is PushOutcome.ACCEPTED:
             messages.append(f"founds fleet {config.fleet_id}")
             return True
         _raise_refusal(answer, "the ledger", config)
     raise Unreachable("the remote gave no clear answer while the fleet was founded: run `gitcoord init` again")
+
+
+def _refuse_mirrored(store: Store, config: Config) -> None:
+    """Raise Refused if the remote has the mirror of a fleet only: a second fleet would part those who work there."""
+    if store.look_up(config.mirror_ref) is not None:
+        raise Refused(
+            f"the remote has the mirror of a fleet ({config.mirror_ref}) whose register is on one machine: another "
+            "clone there joins by `gitcoord init --remote PATH` of the first one. To found another fleet here, delete "
+            "that branch first"
+        )
 
 
 def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:

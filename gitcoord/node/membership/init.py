@@ -23,7 +23,13 @@ from gitcoord.node.membership.clone import LOCK, alone, common_dir
 from gitcoord.node.membership.founding import NAMESPACES, InitRequest, find_or_found
 from gitcoord.node.membership.joining import ensure_member
 from gitcoord.node.membership.ledger_card import chain_of
-from gitcoord.node.membership.shared_remote import absolute_remote, default_remote
+from gitcoord.node.membership.shared_remote import (
+    REGISTER,
+    absolute_remote,
+    checked_mirror,
+    default_remote,
+    local_register,
+)
 from gitcoord.node.node import Node
 from gitcoord.node.private_store import Store, open_store
 from gitcoord.store.git import repo_location
@@ -61,9 +67,12 @@ def init(path: Path, request: InitRequest) -> InitResult:
 
 
 def _init(home: Home, common: Path, request: InitRequest, messages: list[str], before: set[Path]) -> InitResult:
-    request.remote = absolute_remote(common, request.remote)
+    request.remote = _asked_remote(common, request)
     if home.exists:
         return _init_again(home, common, request, messages)
+    if request.local:
+        at = local_register(common)
+        messages.append(f"keeps the register in {at}: on this machine `gitcoord init --remote PATH` joins from a clone")
     remote = (
         request.remote or absolute_remote(common, os.environ.get("GITCOORD_REMOTE")) or default_remote(common, messages)
     )
@@ -79,6 +88,9 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str], b
         auth=request.auth or "ed25519",
         namespace=request.namespace or NAMESPACES[0],
     )
+    if request.mirror:
+        config.mirror = checked_mirror(common, request.mirror, remote)
+        messages.append(f"mirrors the ledger to {request.mirror} while an agent of this clone leads")
     store = _opened(home, config, common)
     try:
         founded = find_or_found(home, common, store, config, request, messages)
@@ -93,6 +105,15 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str], b
     except Refused:
         _remove_new(home.path, before)
         raise
+
+
+def _asked_remote(common: Path, request: InitRequest) -> str | None:
+    """Return the remote that was asked for; None if nobody chose one."""
+    if not request.local:
+        return absolute_remote(common, request.remote)
+    if request.remote or os.environ.get("GITCOORD_REMOTE", "").strip():
+        raise Refused("--local keeps the register in this clone: leave out --remote, and unset GITCOORD_REMOTE")
+    return str(common / REGISTER)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -123,6 +144,7 @@ def _init_again(home: Home, common: Path, request: InitRequest, messages: list[s
         ("auth", request.auth, config.auth),
         ("namespace", request.namespace, config.namespace),
         ("remote", request.remote and without_secret(request.remote), config.remote),
+        ("mirror", request.mirror and without_secret(request.mirror), config.mirror),
     ):
         if asked is not None and asked != has:
             node.close()

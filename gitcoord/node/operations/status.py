@@ -13,6 +13,7 @@ from gitcoord.core.liveness import Observation
 from gitcoord.core.text import count, cut
 from gitcoord.node import peers
 from gitcoord.node.clock import since_boot_s
+from gitcoord.node.mirror import ledger_mirror
 from gitcoord.node.status_cache import FINDINGS_KEPT, CachedStatus
 from gitcoord.node.writer import Writer
 from gitcoord.store.files import paused
@@ -25,6 +26,7 @@ QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody 
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
 STALE_SHOWN = 5
 LEFT_SHOWN = 5  # outboxes that could not be fetched; anybody with push access can make thousands
+MIRROR_SHOWN = 250  # characters: what to do about it stands at the end
 TEXT_SHOWN = 100  # characters of an error: git may print much
 
 
@@ -64,6 +66,7 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
         "errors": _errors(writer, cached),
         "void": cached.void,
         "pushes_per_minute": None,
+        "mirror": _mirror(writer, cached, now_s),
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
         "trust": cached.founder or None,
         "trust_digest": cached.newest or None,
@@ -120,6 +123,10 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
         )
     for one in value["left"][:LEFT_SHOWN]:
         found.append(f"{one['ref']} stays on the remote: {cut(one['why'], TEXT_SHOWN)}; `gitcoord doctor` tells more")
+    mirror = value["mirror"]
+    if mirror is not None and mirror["problem"]:
+        why = cut(mirror["problem"], MIRROR_SHOWN)
+        found.append(f"the mirror at {mirror['remote']} is behind, and the fleet goes on without it: {why}")
     if value["proposals"]:
         found.append(
             f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
@@ -151,6 +158,22 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
         if when is not None and now_s - when < RECENT_S and not one["text"].startswith(OUTAGE):
             found.append(describe_finding(one))
     return found
+
+
+def _mirror(writer: Writer, cached: CachedStatus, now_s: float) -> dict[str, Any] | None:
+    """Return the mirror as this clone saw it last; None if it has none."""
+    if not writer.config.mirror:
+        return None
+    known = ledger_mirror.read(writer.home.path)
+    if known.remote != writer.config.mirror:
+        known = ledger_mirror.MirrorRecord()
+    return {
+        "remote": writer.config.mirror,
+        "tip": known.tip,
+        "behind": known.tip != cached.tip,
+        "pushed_s": round(max(0.0, now_s - known.pushed_s), 1) if known.pushed_s else None,
+        "problem": known.problem,
+    }
 
 
 def _why_waiting(writer: Writer, cached: CachedStatus) -> str | None:

@@ -183,6 +183,10 @@ class GitStore:
         """Return what the remote shows under a ref, which may be none of ours. Raise what a fetch would raise."""
         return self._transport.ls_remote().get(ref)
 
+    def complete(self) -> None:
+        """Fetch what a newcomer's fetch left on the remote: a part of a history cannot be pushed elsewhere."""
+        self._mirror.deepen()
+
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         outcomes = self._transport.push(updates, lambda: self._sync_ledger(updates))
         for update in updates:

@@ -85,7 +85,8 @@ class Home:
 
     def save_config(self, config: Config) -> None:
         """Save the configuration. A password in the remote's URL is not kept: others may read this file."""
-        config = replace(config, remote=git_url.without_secret(config.remote))
+        remote, mirror = git_url.without_secret(config.remote), git_url.without_secret(config.mirror)
+        config = replace(config, remote=remote, mirror=mirror)
         text = json.dumps(asdict(config), indent=2, sort_keys=True)
         write_durably(self.path / "config.json", text.encode() + b"\n")
 

@@ -12,6 +12,7 @@ class Config:
 
     fleet_id: str
     remote: str  # a remote's name in the user's repository, or a URL
+    mirror: str = ""  # the same for the remote to which a leader here mirrors the ledger; empty: to none
     namespace: str = "refs/gitcoord"
     auth: str = "ed25519"
     profile: str | None = None  # None: the fleet's
@@ -22,6 +23,11 @@ class Config:
     hook: str | None = None  # None: the fleet's setting
     trust: str = ""  # the founder's fingerprint, or POSITION:DIGEST (`core/ledger/anchors.py`)
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mirror_ref(self) -> str:
+        """The branch that a mirror has: another one than the ledger's, so that nobody takes it for the register."""
+        return f"{self.ledger.rpartition('/')[0]}/mirror"
 
 
 @dataclass(frozen=True, slots=True)

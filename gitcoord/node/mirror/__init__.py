@@ -1,0 +1,1 @@
+"""The mirror of the ledger on another remote, for people to read."""

@@ -1,0 +1,89 @@
+"""The ledger's mirror: a branch of another remote that shows the ledger to people. It is written, and never read from.
+
+The branch only ever goes forward along the ledger, so no push needs force. What is no ledger of this fleet stays: the
+mirror then rests until a person has removed that branch. A clone keeps in `mirror.json` what it has seen there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from gitcoord.core.ports import Objects, Oid, Pushed, PushOutcome, Update
+from gitcoord.core.round.replica import descends
+from gitcoord.store import typed_json
+from gitcoord.store.files import write_quickly
+
+FILE = "mirror.json"
+FOREIGN_S = 600.0  # between two looks at a branch that a person has to remove
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorRecord:
+    """The mirror as this clone saw it last. Times are in seconds since 1970."""
+
+    remote: str = ""  # as the setting names it
+    tip: Oid | None = None  # the newest commit that is known to be there
+    pushed_s: float = 0.0
+    tried_s: float = 0.0
+    failures: int = 0  # in a row
+    foreign: Oid | None = None  # what is there instead of the ledger
+    problem: str = ""
+
+
+class MirrorRemote(Protocol):
+    """What the mirror needs of a remote."""
+
+    def look_up(self, ref: str) -> Oid | None: ...
+
+    def push(self, updates: Sequence[Update]) -> dict[str, Pushed]: ...
+
+
+def read(home: Path) -> MirrorRecord:
+    """Return what this clone knows of its mirror; an empty record if that is nothing."""
+    try:
+        return typed_json.read(MirrorRecord, (home / FILE).read_bytes())
+    except (OSError, ValueError):
+        return MirrorRecord()
+
+
+def save(home: Path, record: MirrorRecord) -> None:
+    write_quickly(home / FILE, json.dumps(asdict(record)).encode())
+
+
+def mirror(
+    objects: Objects, remote: MirrorRemote, ref: str, tip: Oid, known: MirrorRecord, *, now_s: float
+) -> MirrorRecord:
+    """Bring the mirror's branch to `tip`. Return what is known of it then; raise what a look at a remote raises."""
+    there = remote.look_up(ref)
+    now = replace(known, tried_s=now_s, foreign=None, problem="", failures=0)
+    if there is not None and there != tip and not descends(objects, there, tip):
+        if descends(objects, tip, there):  # another clone of the fleet mirrors too, and saw more
+            return replace(now, tip=there)
+        return replace(now, foreign=there, problem=_replaced(known.tip, there, ref), failures=known.failures + 1)
+    if there == tip:
+        return replace(now, tip=tip)
+    answer = remote.push([Update(ref, there, tip)])[ref]
+    if answer.outcome is PushOutcome.ACCEPTED:
+        return replace(now, tip=tip, pushed_s=now_s)
+    problem = answer.reason or f"the push was {answer.outcome.value}"
+    return replace(now, tip=there, problem=problem, failures=known.failures + 1)
+
+
+def _replaced(last: Oid | None, there: Oid, ref: str) -> str:
+    was = f"was replaced: it had {last[:12]}, and has {there[:12]}, which is" if last else f"has {there[:12]},"
+    return (
+        f"its branch {ref.removeprefix('refs/heads/')} {was} no part of this fleet's ledger. It is left alone: remove "
+        "or rename that branch, and the mirror goes on"
+    )
+
+
+def wait_s(known: MirrorRecord, *, interval_s: float, retry_s_max: float = FOREIGN_S) -> float:
+    """Return how long after the last try the next one is due."""
+    if known.foreign is not None:
+        return FOREIGN_S
+    waited: float = min(max(interval_s, 1.0) * 2 ** min(known.failures, 16), retry_s_max)
+    return max(interval_s, waited) if known.failures else interval_s

@@ -1,0 +1,124 @@
+"""The mirror writer: while an agent here leads, a thread of its own brings the ledger to its mirror.
+
+A round never waits for it: a forge that is away, or slow, delays no claim.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+
+from gitcoord.core.errors import GitcoordError
+from gitcoord.core.leadership.budget import LEADER_SHARE
+from gitcoord.core.leadership.timings import PROFILES
+from gitcoord.core.ports import Oid
+from gitcoord.node.guards import describe_error
+from gitcoord.node.membership.shared_remote import profile_for
+from gitcoord.node.mirror import ledger_mirror
+from gitcoord.node.mirror.ledger_mirror import MirrorRecord
+from gitcoord.node.node import Node
+from gitcoord.store.git import git_store, local_repo
+
+INTERVAL_S = 1.0  # where pushes are not counted
+LOOK_S = 0.5  # between two checks whether something is due
+END_S = 5.0  # for a push that is under way when the agent is told to stop
+
+
+def interval_s(host: str) -> float:
+    """Return the seconds between two pushes to a host whose timings have this name: half of its budget is people's."""
+    rate = PROFILES[host].pushes_per_minute
+    return INTERVAL_S if rate is None else 60 / (rate * LEADER_SHARE)
+
+
+class MirrorWriter:
+    """The mirror of one process. `agent run` calls it between two rounds; all processes of the node share a record."""
+
+    agent = ""  # it belongs to no single agent
+    busy = False  # a visit (`--once`) does not wait for the forge
+
+    def __init__(self, node: Node, *, say: Callable[[str, str], None]) -> None:
+        self.node, self.say = node, say
+        self.common = node.home.path.parent
+        self._thread: threading.Thread | None = None
+        self._result = MirrorRecord()
+        self._look_s = 0.0
+        self._host = ("", "")  # a remote, and the name of the timings that fit its host
+        self._told = ""
+
+    def is_due(self, now_s: float) -> bool:
+        return self._thread is not None and not self._thread.is_alive()
+
+    def step(self, now_s: float) -> bool:
+        """Begin a push if it is due and the leader is here; note what has ended."""
+        if self._thread is not None:
+            if not self._thread.is_alive():
+                self._conclude()
+            return False
+        if now_s < self._look_s:
+            return False
+        self._look_s = now_s + LOOK_S
+        wanted = self.node.home.config().mirror
+        tip = self.node.home.tip
+        if not wanted or tip is None or self.node.local.leading(self.node.fleet.terms) is None:
+            return False
+        known = self._known(wanted)
+        if tip == known.tip and not known.problem:
+            return False
+        if self._host[0] != wanted:
+            self._host = wanted, profile_for(self.common, wanted)
+        pause_s = ledger_mirror.wait_s(known, interval_s=interval_s(self._host[1]))
+        if 0 <= time.time() - known.tried_s < pause_s:
+            return False
+        self.node.store.complete()  # a newcomer has the newest commits only, and a remote takes no part of a history
+        self._begin(wanted, tip, known)
+        return False
+
+    def _known(self, wanted: str) -> MirrorRecord:
+        known = ledger_mirror.read(self.node.home.path)
+        return known if known.remote == wanted else MirrorRecord(wanted)
+
+    def _begin(self, wanted: str, tip: Oid, known: MirrorRecord) -> None:
+        self._result = known
+        # Noted BEFORE the push: a process that is killed and started again does not push more often.
+        ledger_mirror.save(self.node.home.path, replace(known, tried_s=time.time()))
+        self._thread = threading.Thread(target=self._push, args=(wanted, tip, known), daemon=True)
+        self._thread.start()
+
+    def _push(self, wanted: str, tip: Oid, known: MirrorRecord) -> None:
+        """Push in a thread of its own, from a store of its own on the same objects."""
+        config = self.node.config
+        url = local_repo.remote_url(self.common, wanted) or wanted
+        try:
+            with closing(
+                git_store.GitStore(
+                    self.node.home.store,
+                    url=url,
+                    ledger_ref=config.ledger,
+                    outbox_prefix=f"{config.namespace}/nodes/",
+                    config_from=self.common,
+                    timeout_s=config.timeout_s,
+                )
+            ) as store:
+                self._result = ledger_mirror.mirror(store, store, config.mirror_ref, tip, known, now_s=time.time())
+        except Exception as wrong:  # of the network, or of a disk: the ledger goes on without its mirror
+            words = str(wrong) if isinstance(wrong, GitcoordError) else describe_error(wrong)
+            self._result = replace(known, tried_s=time.time(), problem=words, failures=known.failures + 1)
+
+    def _conclude(self) -> None:
+        self._thread = None
+        ledger_mirror.save(self.node.home.path, self._result)
+        if self._result.problem != self._told:
+            self._told = self._result.problem
+            self.say("mirror", f"the mirror at {self._result.remote}: {self._told or 'goes on'}")
+
+    def ask_to_end(self) -> None:
+        """Do nothing: a push takes seconds."""
+
+    def end(self) -> None:
+        if self._thread is not None:
+            self._thread.join(END_S)
+            if not self._thread.is_alive():
+                self._conclude()
