@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from gitcoord.code.conflicts import Conflict, Ref
 from gitcoord.core.fields import as_name
-from gitcoord.features.conflicts import (
+from gitcoord.features.conflicts.events import (
     FUNCTION_CHARS_MAX,
-    FUNCTIONS_TOLD,
+    FUNCTIONS_MAX,
     NAME_CHARS_MAX,
     PATH_CHARS_MAX,
-    PATHS_TOLD,
+    PATHS_MAX,
     BranchTip,
     ConflictFound,
     PathConflict,
@@ -26,7 +26,7 @@ def to_payloads(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
             a=_branch(one.a),
             b=_branch(one.b),
             severity=one.severity,
-            more=max(0, len(one.paths) - PATHS_TOLD),
+            more=max(0, len(one.paths) - PATHS_MAX),
             paths=[
                 PathConflict(
                     path=_text(path.path, PATH_CHARS_MAX),
@@ -36,9 +36,9 @@ def to_payloads(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
                         _text(function, FUNCTION_CHARS_MAX)
                         for function in dict.fromkeys(hunk.function for hunk in path.hunks)
                         if function
-                    ][:FUNCTIONS_TOLD],
+                    ][:FUNCTIONS_MAX],
                 )
-                for path in one.paths[:PATHS_TOLD]
+                for path in one.paths[:PATHS_MAX]
             ],
         )
         for one in conflicts

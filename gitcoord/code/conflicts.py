@@ -12,7 +12,7 @@ from gitcoord.code.changed_paths import ChangedPaths, common_ancestor, touched
 from gitcoord.code.hunks import Hunk
 from gitcoord.code.merge_result import Outcome, Pair, Unmerged, outcome
 from gitcoord.code.objects import Repository
-from gitcoord.features.conflicts import Severity
+from gitcoord.features.conflicts.events import Severity
 
 REFS_MAX = 2000
 BATCH = 200  # pairs that one process of git merges

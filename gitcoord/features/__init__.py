@@ -1,4 +1,4 @@
-"""Features: the things that agents do together. They are pure, and listed by hand below."""
+"""Features: what agents do together, such as tasks and messages. They are pure, and listed by hand below."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ OWN_EVENTS = frozenset(
     workflow_stopped
     """.split()
 )
-"""The types of events that features and the core write. By name: to refuse one imports no model."""
+"""The types of events that features and the core write: by name, so that a check of a type imports no feature."""
 
 
 class Features(Mapping[str, "Feature"]):

@@ -23,11 +23,11 @@ from gitcoord.features.directives.events import DirectiveEscalated
 from gitcoord.features.recovery.state import Escalated, FleetDegraded
 
 WAITING_MAX = 500  # the oldest are dropped: a person with so many alerts reads the log
-WAITING_OF_ONE_MAX = 100  # per author: a flood of its errors hides no other author's
-SENT_MAX = 100  # kept, to be shown
-AT_ONCE_MAX = 20  # in one message; it says how many more there are
+WAITING_OF_ONE_MAX = 100  # per author: a flood of one author's errors hides no other author's
+SENT_MAX = 100  # newest sent alerts that are kept for `gitcoord alerts`
+AT_ONCE_MAX = 20  # in one message, which gives the number of the others
 EVERY_S = 60.0  # between two messages: alerts in between go into the next one
-FORGOTTEN_S = 6 * 3600.0  # older events are no news: a fleet that gets its first address does not send its whole past
+FORGOTTEN_S = 6 * 3600.0  # older events are not sent: a fleet that sets its first address does not send its whole past
 TEXT_MAX = 500
 
 Kind = Literal["error", "escalated", "degraded"]
@@ -59,7 +59,7 @@ class Alert:
 
 @dataclass(slots=True)
 class State:
-    """By the event's id, oldest first."""
+    """Alerts by their event's id, oldest first."""
 
     waiting: dict[str, Alert] = field(default_factory=dict)
     sent: dict[str, Alert] = field(default_factory=dict)
@@ -72,24 +72,24 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
         return None
     match sequenced.payload:
         case None:
-            if sequenced.event.type == "error" and sequenced.role != "guest":  # a guest wakes nobody up
-                _want(state, sequenced, "error")
+            if sequenced.event.type == "error" and sequenced.role != "guest":  # a guest's errors alert nobody
+                _enqueue(state, sequenced, "error")
         case AlertSent() as alert_sent:
             return _note_sent(state, sequenced, alert_sent)
         case Escalated() | DirectiveEscalated():
-            _want(state, sequenced, "escalated")
+            _enqueue(state, sequenced, "escalated")
         case FleetDegraded():
-            _want(state, sequenced, "degraded")
+            _enqueue(state, sequenced, "degraded")
     return None
 
 
-def _want(state: State, sequenced: SequencedEvent, kind: Kind) -> None:
+def _enqueue(state: State, sequenced: SequencedEvent, kind: Kind) -> None:
     event = sequenced.event
     state.waiting[event.uid] = Alert(
         event.uid, kind, event.shown_actor, event.content[:TEXT_MAX], event.timestamp, position=sequenced.position
     )
-    mine = [one.id for one in state.waiting.values() if one.actor == event.shown_actor]
-    for uid in mine[:-WAITING_OF_ONE_MAX]:
+    of_author = [one.id for one in state.waiting.values() if one.actor == event.shown_actor]
+    for uid in of_author[:-WAITING_OF_ONE_MAX]:
         del state.waiting[uid]
     while len(state.waiting) > WAITING_MAX:
         del state.waiting[next(iter(state.waiting))]
@@ -98,7 +98,7 @@ def _want(state: State, sequenced: SequencedEvent, kind: Kind) -> None:
 def _note_sent(state: State, sequenced: SequencedEvent, sent: AlertSent) -> str | None:
     found = [state.waiting.pop(uid) for uid in dict.fromkeys(sent.events) if uid in state.waiting]
     if not found:
-        return "these alerts were sent before"
+        return "these alerts are sent already"
     for alert in found:
         alert.sent = state.last = sequenced.event.timestamp
         state.sent[alert.id] = alert
@@ -120,7 +120,7 @@ def due(ctx: Context) -> list[Alert]:
 
 
 def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
-    """Return title and text, without what looks like a secret."""
+    """Return the title and the text of one message about these alerts, with secrets redacted."""
     first = alerts[0]
     title = f"gitcoord {fleet[:8]}: {first.kind}" + (f" and {len(alerts) - 1} more" if len(alerts) > 1 else "")
     lines = [
@@ -132,7 +132,7 @@ def message(alerts: list[Alert], fleet: str) -> tuple[str, str]:
 
 
 class ListAlerts(Arguments):
-    id: Given | None = Field(None, description="Show all details of this one")
+    id: Given | None = Field(None, description="Show all details of this alert")
     waiting: bool = Field(False, description="Only unsent alerts")
 
 

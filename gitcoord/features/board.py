@@ -1,4 +1,4 @@
-"""Board: one screen of who does what, made of the states of other features; it has no events of its own."""
+"""Board: who does what, on one screen, computed from the states of other features; it has no events of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AUTHORITY: Mapping[str, Who] = {}
 
 @dataclass(slots=True)
 class State:
-    """Empty: it reads what others keep."""
+    """Empty: the board reads the states of other features."""
 
 
 def fold(state: State, sequenced: SequencedEvent) -> str | None:
@@ -30,7 +30,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 
 
 class ShowBoard(Arguments):
-    """None: the board is one for all."""
+    """No arguments: the board is the same for everybody."""
 
 
 def show(ctx: Context, args: ShowBoard) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def show(ctx: Context, args: ShowBoard) -> dict[str, Any]:
 
 
 def lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the board of `show` as lines for a terminal."""
     counts = ", ".join(f"{number} {status}" for status, number in answer["counts"].items()) or "no tasks yet"
     led = fit(answer["leader"] or "nobody", Place.LINE)
     yield f"position {answer['position']}, {times.shown(answer['as_of'])}, led by {led}: {counts}"

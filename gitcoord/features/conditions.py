@@ -1,4 +1,4 @@
-"""Conditions: things to wait for, in words such as `task 4 done`. Each is met, not met yet, or can never be met."""
+"""Conditions of `gitcoord wait`, such as `task 4 done`. Each is met, not met yet, or can never be met."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ FORMS = {
     "message": f"message ID {'|'.join(_MESSAGE_STATES)}",
     "event": "event TYPE",
 }
-"""As people type them."""
+"""Kind of condition → the form in which people type it. `node/operations/wait.py` handles `event`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionStatus:
-    """The status of a condition, in words; `never`: it cannot be met any more."""
+    """Whether a condition is met, and why, in `words`. `never`: the condition cannot be met any more."""
 
     met: bool
     words: str
@@ -57,22 +57,22 @@ Condition = Callable[[Context], ConditionStatus]
 
 
 def condition(ctx: Context, text: str) -> Condition:
-    """Parse the condition `text`. Raise Refused if it names nothing known, or nothing at all."""
+    """Parse the condition `text`. Raise Refused if its form is unknown, or the task, run or message in it."""
     kind, *words = text.split() or [""]
     if kind not in KINDS:
         forms = "\n  ".join(FORMS.values())
-        raise Refused(f"cannot wait for {text!r}: say one of\n  {forms}")
+        raise Refused(f"cannot wait for {text!r}: write one of\n  {forms}")
     return KINDS[kind](ctx, words)
 
 
 def _task(ctx: Context, words: Sequence[str]) -> Condition:
-    name, wanted = _two(words, "task", (*STATUSES, "over"))
+    name, wanted = _name_and_state(words, "task", (*STATUSES, "over"))
     uid = task_queries.named(ctx, name).id
 
     def check(ctx: Context) -> ConditionStatus:
         task = ctx.state("tasks").tasks.get(uid)
         if task is None:
-            return ConditionStatus(False, f"task {uid[:8]} was over long ago", never=True)
+            return ConditionStatus(False, f"task {uid[:8]} ended long ago", never=True)
         met = task.status in OVER if wanted == "over" else task.status == wanted
         return ConditionStatus(met, f"task {uid[:8]}: {in_a_line(task)}", never=task.status in OVER)
 
@@ -80,7 +80,7 @@ def _task(ctx: Context, words: Sequence[str]) -> Condition:
 
 
 def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
-    name, wanted = _two([" ".join(words[:-1]), *words[-1:]], "workflow", _RUN_STATES)
+    name, wanted = _name_and_state([" ".join(words[:-1]), *words[-1:]], "workflow", _RUN_STATES)
     runs: Mapping[str, workflow_runs.Run] = ctx.state("workflows").runs
     named = [run.id for run in runs.values() if run.definition.name == name]
     uid = named[-1] if named else find(ctx, runs, name, "run of a workflow", shown_by="workflow list --all")
@@ -88,7 +88,7 @@ def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
     def check(ctx: Context) -> ConditionStatus:
         run: workflow_runs.Run | None = ctx.state("workflows").runs.get(uid)
         if run is None:
-            return ConditionStatus(False, f"workflow {uid[:8]} was over long ago", never=True)
+            return ConditionStatus(False, f"workflow {uid[:8]} ended long ago", never=True)
         because = f" ({run.reason})" if run.reason else ""
         return ConditionStatus(
             run.over if wanted == "over" else run.status == wanted,
@@ -100,7 +100,7 @@ def _workflow(ctx: Context, words: Sequence[str]) -> Condition:
 
 
 def _agent(ctx: Context, words: Sequence[str]) -> Condition:
-    name, wanted = _two([" ".join(words[:-1]), *words[-1:]], "agent", _AGENT_STATES)
+    name, wanted = _name_and_state([" ".join(words[:-1]), *words[-1:]], "agent", _AGENT_STATES)
 
     def check(ctx: Context) -> ConditionStatus:
         known = agents.get(ctx, name)
@@ -134,16 +134,16 @@ def _leader(ctx: Context, words: Sequence[str]) -> Condition:
 
 
 def _message(ctx: Context, words: Sequence[str]) -> Condition:
-    name, wanted = _two(words, "message", _MESSAGE_STATES)
+    name, wanted = _name_and_state(words, "message", _MESSAGE_STATES)
     messages: Mapping[str, message_state.StoredMessage] = ctx.state("messages").messages
     uid = find(ctx, messages, name, "message", shown_by="message list")
     if wanted == "answered" and message_state.request(messages[uid]) is None:
-        raise Refused(f"message {uid[:8]} asks for no answer: `gitcoord message request` does")
+        raise Refused(f"message {uid[:8]} is not a request, so no answer is expected: wait for `message ID read`")
 
     def check(ctx: Context) -> ConditionStatus:
         one: message_state.StoredMessage | None = ctx.state("messages").messages.get(uid)
         if one is None:
-            return ConditionStatus(False, f"message {uid[:8]} was over long ago", never=True)
+            return ConditionStatus(False, f"message {uid[:8]} was removed long ago", never=True)
         if wanted == "answered":
             now = message_state.request(one)
             return ConditionStatus(now == wanted, f"message {uid[:8]} is {now}", never=now == "lapsed")
@@ -163,9 +163,9 @@ def _message(ctx: Context, words: Sequence[str]) -> Condition:
     return check
 
 
-def _two(words: Sequence[str], kind: str, known: Sequence[str]) -> tuple[str, str]:
+def _name_and_state(words: Sequence[str], kind: str, known: Sequence[str]) -> tuple[str, str]:
     if len(words) != 2 or words[1] not in known or not words[0]:
-        raise Refused(f"cannot wait for {' '.join([kind, *words]).strip()!r}: say {FORMS[kind]}")
+        raise Refused(f"cannot wait for {' '.join([kind, *words]).strip()!r}: write {FORMS[kind]}")
     return words[0], words[1]
 
 

@@ -1,6 +1,6 @@
 """Control words: `*autonomy:supervised`, `*workflow:start NAME`; an event's whole content, or typed as a command.
 
-They are those of the original documents. The first part names the feature that obeys the word.
+The original documents define them. The first part names the feature that carries out the word.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 NOUNS = ("autonomy", "workflow")
 
 _WORD = re.compile(rf"\*({'|'.join(NOUNS)}):([a-z]+)(?:[ \t]+(\S[^\n]*))?\Z")
-OF_PROGRAMS = frozenset({"answer", "error"})  # their content comes from commands of `--on-event`, and the network
-WORD_CHARACTERS_MAX = 200  # longer than the longest name of a workflow; what is longer is a message
+PROGRAM_OUTPUT = frozenset({"answer", "error"})  # their content comes from commands of `--on-event`, and the network
+WORD_CHARACTERS_MAX = 200  # longer than the longest name of a workflow; a longer text is a message
 
 
 class ControlWord(NamedTuple):
@@ -44,7 +44,7 @@ def word_in(sequenced: SequencedEvent, noun: str) -> ControlWord | None:
     event = sequenced.event
     if not event.content.startswith("*") or sequenced.void is not None or "source" in event.data:
         return None
-    if event.type in OF_PROGRAMS or (sequenced.payload is not None and event.type != "message"):
+    if event.type in PROGRAM_OUTPUT or (sequenced.payload is not None and event.type != "message"):
         return None
     word = read(event.content)
     return word if word is not None and word.noun == noun else None

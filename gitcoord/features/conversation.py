@@ -1,4 +1,4 @@
-"""Conversation: every event of a type that nothing else claims belongs to an interaction, a numbered thread."""
+"""Conversation: each event that no other feature owns belongs to an interaction, which is a numbered thread."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ AUTHORITY: Mapping[str, Who] = {}
 COMMANDS: Mapping[str, Command | Query] = {}
 
 RECORDS = frozenset({"heartbeat", "error"})
-"""Types that open no interaction of their own, as those that a feature knows; with a number given, they still belong
-to that one. A payload model with `CONVERSATION = True` is conversation all the same."""
+"""Types that open no interaction, like the types of features. With a number given, they belong to that interaction. A
+feature's payload model with `CONVERSATION = True` does open one."""
 
-JUMP_MAX = 100_000  # a caller's number further above than that does not move the numbers given here
+JUMP_MAX = 100_000  # a caller's number that is further above the highest one does not move the highest
 
 
 @dataclass(slots=True)
@@ -57,7 +57,10 @@ def _is_record(sequenced: SequencedEvent) -> bool:
 
 @cache
 def is_conversation(model: type[BaseModel]) -> bool:
-    """Return whether such a payload is conversation. (Pydantic takes 1 to 2 µs to report a missing attribute.)"""
+    """Return whether events with this payload are conversation.
+
+    Cached: pydantic takes 1 to 2 µs per missing attribute.
+    """
     return getattr(model, "CONVERSATION", False)
 
 
@@ -81,7 +84,10 @@ def number_of(state: State, position: int) -> int | None:
 
 
 def interaction(state: State, number: int, entry_at: Callable[[int], Entry]) -> Interaction:
-    """Return an interaction with its newest events, as many as a page shows."""
+    """Return an interaction with its newest events, at most ENTRIES_SHOWN_MAX, for a page.
+
+    `entry_at` returns the entry of the event at a position. Raise KeyError if there is no such interaction.
+    """
     positions = state.positions[number]
     shown = positions[-ENTRIES_SHOWN_MAX:]
     return Interaction(number, [entry_at(position) for position in shown], len(positions) - len(shown))

@@ -21,7 +21,7 @@ SHOWN_MAX = 50
 
 @dataclass(slots=True)
 class Finding:
-    """One thing that a person may want to look at."""
+    """An error or a void event, to be shown to a person."""
 
     position: int
     actor: str
@@ -31,7 +31,7 @@ class Finding:
 
 @dataclass(slots=True)
 class State:
-    """Bounded: the log keeps everything, this keeps the newest."""
+    """The newest SHOWN_MAX of each kind, oldest first, and how many there ever were. The ledger has the rest."""
 
     errors: list[Finding] = field(default_factory=list)
     void: list[Finding] = field(default_factory=list)

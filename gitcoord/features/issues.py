@@ -1,4 +1,4 @@
-"""Issues: alerts that must stay in sight are collected in one issue on GitHub, each once.
+"""Issues: alerts of the chosen kinds are listed in one issue on GitHub for each kind, each alert once.
 
 The events are those that become alerts (`alerts.py`). The setting `github_issues` chooses the kinds.
 """
@@ -21,7 +21,7 @@ from gitcoord.features import alerts
 from gitcoord.features.alerts import Alert
 from gitcoord.features.pages.markdown import inline
 
-TOLD_MAX = 1000  # events that are known to be in an issue: more than the alerts that are kept
+TOLD_MAX = 1000  # events that are known to be in an issue; more than `alerts` keeps
 SHOWN_MAX = 50  # newest events in an issue's body
 
 
@@ -58,7 +58,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Alerts that an issue lacks, oldest first; `told`: the alerts in each issue."""
+    """`new`: alerts that are in no issue yet, oldest first. `told`: issue number → the alerts in it."""
 
     new: list[Alert]
     told: dict[int, list[Alert]]
@@ -69,7 +69,7 @@ class Due:
 
 
 def due(ctx: Context) -> dict[str, Due]:
-    """Return the due alerts by kind."""
+    """Return, by kind, the alerts to add to an issue now; no entry for a kind without new alerts."""
     known: alerts.State = ctx.state("alerts")
     told = ctx.state("issues").told
     found: dict[str, Due] = {}
@@ -93,7 +93,7 @@ def title(kind: str) -> str:
 
 
 def body(shown: Iterable[Alert]) -> str:
-    """Return the text without what looks like a secret, and without anything that a forge would act on."""
+    """Return the issue's text, with secrets redacted, and without mentions or commands that GitHub would act on."""
     lines = [f"- {one.at} {inline(one.actor)}: {inline(redacted(one.text), most=alerts.TEXT_MAX)}" for one in shown]
     return "\n".join(
         ["The newest event comes last. Close this issue when it is resolved: a later event opens another.", "", *lines]
@@ -101,6 +101,7 @@ def body(shown: Iterable[Alert]) -> str:
 
 
 def updated(kind: str, number: int, url: str, new: Iterable[Alert]) -> NewEvent:
+    """Return the event that records that these alerts are in the issue `number`. `new` is not empty."""
     events = [one.id for one in new]
     words = f"{count(len(events), 'event')} of kind {kind} in issue {number}"
     return NewEvent(

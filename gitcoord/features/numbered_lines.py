@@ -1,4 +1,4 @@
-"""Files of people: YAML or TOML with the line of each thing in it, so that an error names its line."""
+"""Users' files in YAML or TOML, with the line number of each value in them, so that an error names its line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ Lines = Mapping[tuple[str | int, ...], int]
 
 
 def read(text: str, what: str) -> tuple[Any, Lines]:
-    """Return the value of a file and the line of each thing in it. Raise Refused, with the line of its fault."""
+    """Return the value of a file and the line number of each value in it, by its path of keys and indexes.
+
+    `what`: the kind of file, in words. Raise Refused, with the line number, if it is neither YAML nor TOML.
+    """
     return _toml(text) if _looks_like_toml(text) else _yaml(text, what)
 
 
 def at(lines: Lines, place: Sequence[str | int], reason: str) -> Refused:
-    """Return the error with the line of the innermost item that has one."""
+    """Return an error about the value at the path `place`, with the line number of the innermost known part of it."""
     known = next((lines[tuple(place[:end])] for end in range(len(place), -1, -1) if tuple(place[:end]) in lines), 1)
     where = ".".join(map(str, place))
     return Refused(f"line {known}: {where + ': ' if where else ''}{reason}")
@@ -36,8 +39,8 @@ def _looks_like_toml(text: str) -> bool:
 def _toml(text: str) -> tuple[Any, Lines]:
     try:
         value = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
-        raise Refused(f"this is not TOML: {wrong}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Refused(f"this is not TOML: {error}") from None
     lines: dict[tuple[str | int, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
@@ -55,14 +58,15 @@ def _yaml(text: str, what: str) -> tuple[Any, Lines]:
 
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise Refused(f"{what} has no aliases (*name): write it out")  # they can make much of little
+            # A few nested aliases can expand to gigabytes.
+            raise Refused(f"{what} cannot use aliases (*name): write the value out")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         value = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as wrong:
-        line = wrong.problem_mark.line + 1 if wrong.problem_mark else 1
-        raise Refused(f"line {line}: this is not YAML: {wrong.problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as wrong:
-        raise Refused(f"this is not YAML: {wrong}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise Refused(f"line {line}: this is not YAML: {error.problem}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise Refused(f"this is not YAML: {error}") from None
     lines: dict[tuple[str | int, ...], int] = {}
     if root is not None:
         _note_lines(root, (), lines)
@@ -76,7 +80,7 @@ def _note_lines(node: Any, place: tuple[str | int, ...], lines: dict[tuple[str |
             inner = (*place, str(key.value))
             if inner in lines:
                 name, line = ".".join(map(str, inner)), key.start_mark.line + 1
-                raise Refused(f"line {line}: {name} is there twice: rename or remove one")
+                raise Refused(f"line {line}: {name} appears twice: rename or remove one")
             lines[inner] = key.start_mark.line + 1
             _note_lines(value, inner, lines)
     elif node.id == "sequence":

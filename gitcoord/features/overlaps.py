@@ -1,8 +1,8 @@
 """Overlaps: the owners of patterns that have a path in common with other patterns, found by an index.
 
-Two patterns can overlap only if the literal beginning of one continues that of the other. Most patterns are literal as
-a whole, and need no other check. The rest are compared part by part, up to a number of steps that is the same on every
-machine: so no event costs more than that.
+Two patterns can overlap only if the literal prefix of one begins with that of the other. Most patterns are entirely
+literal and need no other check. The others are compared part by part, up to STEPS_MAX steps, which is the same on every
+machine: no event costs more than that, and all machines come to the same result.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ class TooMuch(Refused):
 
 
 def wild_characters(patterns: Iterable[str]) -> int:
-    """Return the length of the patterns with wildcards: a comparison of them takes steps."""
+    """Return the total length of the patterns with wildcards, in characters: only their comparison takes steps."""
     return sum(len(pattern) for pattern in patterns if _split(pattern)[1])
 
 
 @dataclass(slots=True)
 class Index:
-    """Patterns of owners. `at`: literal beginning → patterns that have it; `below`: and those that go on from there."""
+    """Patterns by their literal prefix.
+
+    `at`: the patterns with exactly this prefix; `below`: also those that extend it.
+    """
 
     at: dict[str, dict[str, Owners]] = field(default_factory=dict)
     below: dict[str, dict[str, Owners]] = field(default_factory=dict)
@@ -40,42 +43,45 @@ class Index:
         for pattern in patterns:
             head, _ = _split(pattern)
             self.at.setdefault(head, {}).setdefault(pattern, {})[owner] = None
-            for above in _ways(head):
+            for above in _folders_to(head):
                 self.below.setdefault(above, {}).setdefault(pattern, {})[owner] = None
 
     def remove(self, owner: str, patterns: Sequence[str]) -> None:
         for pattern in dict.fromkeys(patterns):
             head, _ = _split(pattern)
-            _take(self.at, head, pattern, owner)
-            for above in _ways(head):
-                _take(self.below, above, pattern, owner)
+            _discard(self.at, head, pattern, owner)
+            for above in _folders_to(head):
+                _discard(self.below, above, pattern, owner)
 
     def owners(self, wanted: Iterable[str], counts: Callable[[str], bool] = lambda owner: True) -> Owners:
-        """Return the owners, of those that count, with a path in common with `wanted`. Raise TooMuch."""
+        """Return the owners, among those for which `counts` is true, whose patterns overlap one of `wanted`.
+
+        Raise TooMuch above STEPS_MAX steps.
+        """
         found: Owners = {}
         left = STEPS_MAX  # the result does not depend on the order, which differs in a state read from a disk
         for one in dict.fromkeys(wanted):
             for other, owners in self._near(_split(one)[0]):
                 new = [owner for owner in owners if counts(owner)]
-                meets, steps = _meet(one, other) if new else (False, 0)
+                overlaps, steps = _overlap(one, other) if new else (False, 0)
                 left -= PAIR_STEPS + len(owners) + steps
                 if left < 0:
                     raise TooMuch(
                         f"it takes more than {STEPS_MAX:,} steps to compare these patterns with the "
                         "reserved ones: name fewer patterns, or folders instead of wildcards"
                     )
-                if meets:
+                if overlaps:
                     found.update(dict.fromkeys(new))
         return found
 
     def _near(self, head: str) -> Iterator[tuple[str, Owners]]:
         yield from self.below.get(head, {}).items()
-        for above in _ways(head):
+        for above in _folders_to(head):
             if above != head:
                 yield from self.at.get(above, {}).items()
 
 
-@lru_cache(maxsize=10_000)  # more than may be in force
+@lru_cache(maxsize=10_000)  # more patterns than can be reserved at a time
 def _split(pattern: str) -> tuple[str, str]:
     """Split a pattern into the parts before its first wildcard, each with its slash, and the rest."""
     parts = paths.parts(pattern)
@@ -83,23 +89,23 @@ def _split(pattern: str) -> tuple[str, str]:
     return "".join(f"{part}/" for part in parts[:wild]), "/".join(parts[wild:])
 
 
-def _ways(head: str) -> list[str]:
-    """Return the folders on the way to `head`, from the top ("") to `head` itself."""
-    ways = [""]
+def _folders_to(head: str) -> list[str]:
+    """Return `head` and the folders above it, from the top ("") down; each ends with a slash."""
+    folders = [""]
     for name in head.split("/")[:-1]:
-        ways.append(f"{ways[-1]}{name}/")
-    return ways
+        folders.append(f"{folders[-1]}{name}/")
+    return folders
 
 
-def _meet(one: str, other: str) -> tuple[bool, int]:
-    """Return whether two patterns that are near have a path in common, and the steps that it took to tell."""
+def _overlap(one: str, other: str) -> tuple[bool, int]:
+    """Return whether two patterns, of which one's literal prefix extends the other's, overlap; and the steps taken."""
     (head, tail), (rival, rest) = _split(one), _split(other)
     if (not tail and rival.startswith(head)) or (not rest and head.startswith(rival)):
         return True, 0  # the literal one contains all paths below it
     return paths.compare(one, other)
 
 
-def _take(index: Mapping[str, dict[str, Owners]], place: str, pattern: str, owner: str) -> None:
+def _discard(index: Mapping[str, dict[str, Owners]], place: str, pattern: str, owner: str) -> None:
     owners = index.get(place, {}).get(pattern)
     if owners is not None:
         owners.pop(owner, None)

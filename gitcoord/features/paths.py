@@ -17,7 +17,7 @@ from gitcoord.core.fields import check_name
 
 PARTS_MAX = 50
 PATTERN_CHARS_MAX = 500
-WILD_CHARS_MAX = 100  # from the part with the first wildcard on: a comparison takes the product of both lengths
+WILD_CHARS_MAX = 100  # from the first part with a wildcard on: a comparison takes the product of both lengths
 _WILD = re.compile(r"[*?]")
 
 
@@ -27,21 +27,27 @@ def check(pattern: str) -> None:
     if pattern.startswith("/") or not {"", ".", ".."}.isdisjoint(names) or "\\" in pattern:
         raise Refused(f"{pattern!r} is not a path inside the repository: write it from the top, such as src/auth/**")
     if len(names) > PARTS_MAX or len(pattern) > PATTERN_CHARS_MAX:
-        raise Refused(f"{pattern[:40]!r}… has more than {PARTS_MAX} parts, or {PATTERN_CHARS_MAX} characters")
+        raise Refused(
+            f"{pattern[:40]!r}… has more than {PARTS_MAX} parts, or {PATTERN_CHARS_MAX} characters: "
+            "name a folder above it"
+        )
     wild = next((number for number, name in enumerate(names) if is_wild(name)), len(names))
     if len("/".join(names[wild:])) > WILD_CHARS_MAX:
-        raise Refused(f"{pattern[:40]!r}… has more than {WILD_CHARS_MAX} characters from its first wildcard on")
+        raise Refused(
+            f"{pattern[:40]!r}… has more than {WILD_CHARS_MAX} characters from its first wildcard on: "
+            "name a folder instead of the wildcards"
+        )
     try:
         check_name(pattern)
-    except ValueError as wrong:
-        raise Refused(f"{pattern!r} is not a path: {wrong}") from None
+    except ValueError as error:
+        raise Refused(f"{pattern!r} is not a path: {error}") from None
 
 
 def _pattern(text: str) -> str:
     try:
         check(text)
-    except Refused as wrong:
-        raise ValueError(str(wrong)) from None
+    except Refused as error:
+        raise ValueError(str(error)) from None
     return text
 
 
@@ -49,14 +55,17 @@ Pattern = Annotated[str, Field(min_length=1, max_length=PATTERN_CHARS_MAX), Afte
 """A field for a path, or a pattern of paths."""
 
 
-def holds(pattern: str, path: str) -> bool:
-    """Return whether a pattern matches a path. The beginnings of most of them differ, which is quick to see."""
+def matches(pattern: str, path: str) -> bool:
+    """Return whether a pattern matches a path. Most pairs differ in their literal prefix, which is compared first."""
     head = _WILD.split(pattern.strip("/"), maxsplit=1)[0]
     return f"{path}/".startswith(head) and overlap(pattern, path)
 
 
 def parts(pattern: str) -> list[str]:
-    """Return its parts. A pattern has all that is below what it matches, so `src/**` is as `src`."""
+    """Return the parts between slashes.
+
+    A pattern contains everything below what it matches, so `src/**` equals `src`.
+    """
     names = pattern.strip("/").split("/")
     while names and names[-1] == "**":
         names.pop()
@@ -67,8 +76,8 @@ def is_wild(part: str) -> bool:
     return "*" in part or "?" in part
 
 
-def may_meet(one: str, other: str) -> bool:
-    """Return False where the first parts that differ tell two patterns apart."""
+def may_overlap(one: str, other: str) -> bool:
+    """Return False if the first parts that differ show that two patterns cannot overlap."""
     for part, rival in zip(parts(one), parts(other)):
         if part == rival and not is_wild(part):
             continue
@@ -84,25 +93,26 @@ def overlap(one: str, other: str) -> bool:
 
 @lru_cache(maxsize=10_000)
 def compare(one: str, other: str) -> tuple[bool, int]:
-    """Return whether some path is in both, and how many steps it took to tell: the same number on every machine."""
-    if not may_meet(one, other):
+    """Return whether some path matches both patterns, and the steps taken: the same number on every machine."""
+    if not may_overlap(one, other):
         return False, 1
-    return _meet((*parts(one), "**"), (*parts(other), "**"), "**", _names_meet)
+    return _overlap((*parts(one), "**"), (*parts(other), "**"), "**", _names_overlap)
 
 
 @lru_cache(maxsize=10_000)
-def _names_meet(one: str, other: str) -> tuple[bool, int]:
+def _names_overlap(one: str, other: str) -> tuple[bool, int]:
     if not is_wild(one) and not is_wild(other):
         return one == other, 1
-    return _meet(one, other, "*", lambda a, b: (a == b or "?" in (a, b), 0))
+    return _overlap(one, other, "*", lambda a, b: (a == b or "?" in (a, b), 0))
 
 
-def _meet(
-    one: Sequence[str], other: Sequence[str], star: str, meets: Callable[[str, str], tuple[bool, int]]
+def _overlap(
+    one: Sequence[str], other: Sequence[str], star: str, pair_overlaps: Callable[[str, str], tuple[bool, int]]
 ) -> tuple[bool, int]:
-    """Return whether some word matches both patterns, where `star` matches any number of letters.
+    """Return whether some word matches both patterns, where `star` matches any number of letters; and the steps taken.
 
-    Row by row, as for an edit distance: whether the first i of one and the first j of the other have one.
+    The table is filled row by row, as for an edit distance. Its cell (i, j) says whether some word matches both the
+    first i letters of one pattern and the first j of the other.
     """
     row, steps = [True], (len(one) + 1) * (len(other) + 1)
     for rival in other:
@@ -113,7 +123,7 @@ def _meet(
             if star in (part, rival):
                 row.append(above[j + 1] or row[j])
             elif above[j]:
-                found, more = meets(part, rival)
+                found, more = pair_overlaps(part, rival)
                 row.append(found)
                 steps += more
             else:

@@ -125,14 +125,17 @@ def fold(state: State, sequenced: SequencedEvent) -> None:
 
 
 def changed(settings: Settings, name: str, value: Any) -> Settings:
-    """Return `settings` with one value set (None: the default). Raise Refused with the reason."""
+    """Return `settings` with one value changed (None: the default).
+
+    Raise Refused if there is no such setting or value.
+    """
     if name not in Settings.model_fields:
         raise Refused(f"no setting {name!r}; there are: {', '.join(Settings.model_fields)}")
     if value is None:
         kept = settings.model_fields_set - {name}
         return Settings.model_construct(**{one: getattr(settings, one) for one in kept})
     try:
-        new = Settings.model_validate({name: value})  # only this one: the others were checked when they were set
+        new = Settings.model_validate({name: value})  # this one alone: the others were checked when they were set
     except ValidationError as wrong:
         raise Refused(f"{name}: {wrong.errors(include_url=False)[0]['msg']}") from None
     return settings.model_copy(update={name: getattr(new, name)})

@@ -1,4 +1,4 @@
-"""Argument types: how people may write a value, and what the model makes of it."""
+"""Argument types: the forms in which people may write a value, and the value that a command gets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from gitcoord.core.fields import AGENT_CHARS_MAX, GIVEN_CHARS_MAX, NAMED, Json, Metavar
 
 CAPABILITIES_MAX = 50  # per agent, or needed per task
-AGENTS_GIVEN_MAX = 1000  # by hand, or by a program, in one command
+AGENTS_GIVEN_MAX = 1000  # in one command
 CHOSEN_MAX = 100  # ids in one command
 
 Priority = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"]
@@ -25,7 +25,7 @@ def small(text: str) -> str:
     return text.translate(_SMALL)
 
 
-def _capital(text: object) -> object:
+def _upper(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
 
@@ -36,7 +36,7 @@ def _object(text: object) -> object:
         raise ValueError(f"it is not JSON: {wrong}") from None
 
 
-def _apart(value: object) -> object:
+def _split_commas(value: object) -> object:
     if not isinstance(value, list):
         return value
     parts = [
@@ -47,11 +47,11 @@ def _apart(value: object) -> object:
     return [part for part in parts if part != ""]
 
 
-AnyCase = Annotated[Priority, BeforeValidator(_capital)]
+AnyCase = Annotated[Priority, BeforeValidator(_upper)]
 JsonObject = Annotated[Json, BeforeValidator(_object)]
 AgentGiven = Annotated[str, Field(max_length=AGENT_CHARS_MAX), Metavar("AGENT")]
-Agents = Annotated[list[AgentGiven], BeforeValidator(_apart), Field(max_length=AGENTS_GIVEN_MAX)]
-"""Ids of agents; `alice,bob` is two."""
+Agents = Annotated[list[AgentGiven], BeforeValidator(_split_commas), Field(max_length=AGENTS_GIVEN_MAX)]
+"""Ids of agents; `alice,bob` is two agents."""
 Ids = Annotated[list[Annotated[str, Field(max_length=GIVEN_CHARS_MAX)]], Field(max_length=CHOSEN_MAX)]
 """Beginnings of ids, or positions."""
 Capability = Annotated[
@@ -59,6 +59,6 @@ Capability = Annotated[
 ]
 CapabilityGiven = Annotated[str, Field(max_length=100), Metavar("CAPABILITY")]
 Capabilities = Annotated[
-    list[Capability], BeforeValidator(_apart), Field(max_length=CAPABILITIES_MAX), Metavar("CAPABILITY")
+    list[Capability], BeforeValidator(_split_commas), Field(max_length=CAPABILITIES_MAX), Metavar("CAPABILITY")
 ]
-"""An agent's capabilities: words that the fleet agrees on, in small letters; `python,backend` is two."""
+"""An agent's capabilities: words that the fleet agrees on, in lower case; `python,backend` is two capabilities."""

@@ -155,7 +155,7 @@ class _PathMatcher:
             if "*" in plain or "?" in plain:
                 folder = re.split(r"[*?]", plain, maxsplit=1)[0].rpartition("/")[0]
                 among = self.below.get(folder, []) if folder else self.paths
-                found.update(path for path in among if paths.holds(plain, path))
+                found.update(path for path in among if paths.matches(plain, path))
             else:
                 found.update(self.below.get(plain, ()))
         return sorted(found)

@@ -173,7 +173,7 @@ def _owners(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
     """Yield one finding for each pattern, at the first path that it holds."""
     approving = {vote.agent.casefold() for vote in pull_input.vote_count.votes if vote.verdict == "approve"}
     for pattern, owners in pull_input.settings.review_owners.items():
-        hit = next((path for path in changed_paths(pull_input.files) if paths.holds(pattern, path)), None)
+        hit = next((path for path in changed_paths(pull_input.files) if paths.matches(pattern, path)), None)
         if hit is not None and approving.isdisjoint(owner.casefold() for owner in owners):
             yield ReviewFinding(
                 "warning", f"{inline(pattern)} needs the approval of {' or '.join(map(inline, owners))}", hit

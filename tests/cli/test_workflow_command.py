@@ -32,5 +32,8 @@ def test_a_wrong_file_is_refused_with_its_line_and_nothing_is_written(prepared: 
     (tmp_path / "w.yaml").write_text("name: w\nsteps:\n  a: {title: A, after: b}\n")
     told = prepared("workflow", "start", str(tmp_path / "w.yaml"), code=2)
     assert "line 3: steps.a.after: no step 'b'" in told.err
-    assert "no file and no workflow 'nothing'; none is defined" in prepared("workflow", "start", "nothing", code=2).err
+    assert (
+        "no file and no workflow 'nothing': no workflow is defined"
+        in prepared("workflow", "start", "nothing", code=2).err
+    )
     assert prepared("workflow", "list", "--all", "--json").json()["items"] == []

@@ -332,7 +332,7 @@ def test_there_is_a_limit_to_how_many_register() -> None:
     state = one.fleet.states["agents"]
     register(one, "alice")
     state.agents.update({f"agent{n}": state.agents["alice"] for n in range(agent_events.REGISTERED_MAX - 1)})
-    assert register(one, "bob") == "1000 agents are registered already: let one leave"
+    assert register(one, "bob") == "1000 agents are registered already: run `gitcoord agent leave` for one of them"
 
 
 def test_a_backup_can_do_what_the_other_could_until_that_one_is_back() -> None:

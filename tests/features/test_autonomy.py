@@ -108,7 +108,7 @@ def test_what_was_rejected_is_never_done() -> None:
         "propose:assign:t1:1:2",
         {"kind": "assignment", "occasion": ASSIGN.key, "event": {"type": "x", "content": "y"}},
     )
-    assert one.fleet.refusals[lead(one, again).event.uid] == "it was rejected before"
+    assert one.fleet.refusals[lead(one, again).event.uid] == "an earlier proposal for the same occasion is rejected"
     with pytest.raises(Lost, match="carol rejected it already"):
         decide(one, "alice", "autonomy approve", ApproveProposals(ids=[uid]))
 
@@ -308,7 +308,9 @@ def test_what_was_approved_is_done_once_as_it_was_approved_and_nothing_else() ->
         {"re": "1" * 16},
         {"data": {"more": 1}},
     ):
-        assert f"it is not what carol approved by proposal {uid[:8]}" in (given_out(one, uid, **changed) or ""), changed
+        assert f"the event differs from what carol approved by proposal {uid[:8]}" in (
+            given_out(one, uid, **changed) or ""
+        ), changed
     assert given_out(one, uid) is None and status(one) == {uid: "done"}
     assert given_out(one, uid) is not None
 

@@ -67,7 +67,7 @@ def test_a_message_is_waited_for_until_all_have_read_or_somebody_answered() -> N
     one.do("bob", "message reply", message=uid, text="v2")
     assert standing(one, f"message {uid} answered")[0]
     other = one.do("alice", "message send", text="Hello", to=["bob"])
-    with pytest.raises(Refused, match="asks for no answer"):
+    with pytest.raises(Refused, match="is not a request"):
         condition(one.ctx("alice"), f"message {other} answered")
 
 

@@ -9,7 +9,8 @@ import pytest
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.features import conflicts
-from gitcoord.features.conflicts import BranchTip, ConflictFound, ListConflicts, PathConflict, ResolveConflicts
+from gitcoord.features.conflicts.commands import ListConflicts, ResolveConflicts, list_, resolve
+from gitcoord.features.conflicts.events import BranchTip, ConflictFound, PathConflict
 from tests.core.lines import NOW, Story
 
 
@@ -38,7 +39,7 @@ class Fleet:
         return [one.content for one in proposals]
 
     def rows(self, **asked: Any) -> list[dict[str, Any]]:
-        return conflicts.list_(self.ctx(), ListConflicts(**asked))
+        return list_(self.ctx(), ListConflicts(**asked))
 
 
 def test_a_conflict_is_told_once_to_both_and_closed_when_it_is_gone() -> None:
@@ -67,11 +68,11 @@ def test_who_settles_it_says_how_and_whose_it_is_can_be_asked() -> None:
     fleet = Fleet()
     fleet.tell(found("one", "two"))
     assert len(fleet.rows(agent="BOB")) == 1 and fleet.rows(agent="carol") == []
-    [closing] = conflicts.resolve(fleet.ctx(), ResolveConflicts(conflict="3", why="alice takes both"))
+    [closing] = resolve(fleet.ctx(), ResolveConflicts(conflict="3", why="alice takes both"))
     assert closing.to == ("alice", "bob")
     fleet.story.say("bob", closing.type, closing.content, data=dict(closing.data), re=closing.re)
     with pytest.raises(Refused, match="closed since .* alice takes both"):
-        conflicts.resolve(fleet.ctx(), ResolveConflicts(conflict="3"))
+        resolve(fleet.ctx(), ResolveConflicts(conflict="3"))
 
 
 def test_two_who_look_at_once_tell_it_once() -> None:

@@ -28,7 +28,8 @@ from gitcoord.core.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, control, paths
 from gitcoord.features.agents import roster
 from gitcoord.features.autonomy import proposals
-from gitcoord.features.conflicts import OPEN_MAX, BranchTip, PathConflict, RecordedConflict
+from gitcoord.features.conflicts.events import BranchTip, PathConflict
+from gitcoord.features.conflicts.state import OPEN_MAX, RecordedConflict
 from gitcoord.features.directives import state as directive_state
 from gitcoord.features.directives.events import AGENTS_MAX, ContingencyPlan
 from gitcoord.features.messages import state as message_state
@@ -334,7 +335,7 @@ def cost(fleet: FleetState, one: Event) -> tuple[int, str | None]:
     fleet.terms.term, fleet.terms.highest, fleet.terms.leader, fleet.terms.session = 1, 1, name(0), "s"
     fleet.quotas.muted.clear()
     paths.compare.cache_clear()
-    paths._names_meet.cache_clear()
+    paths._names_overlap.cache_clear()
     taken: list[SequencedEvent] = []
     count = steps(lambda: taken.append(fleet.apply(one)))
     assert BUG not in (taken[0].void or fleet.refusals.get(one.uid, ""))

@@ -42,7 +42,7 @@ def test_a_cycle_is_named_from_its_start_to_itself() -> None:
 
 def test_who_needs_whom_goes_on_through_others() -> None:
     assert dependencies.dependants(NINE, "execution") == ["decision", "microstructure", "coordinator", "sentiment"]
-    assert sorted(dependencies.needed_by(NINE, "microstructure")) == ["execution", "pattern", "risk"]
+    assert sorted(dependencies.requirements(NINE, "microstructure")) == ["execution", "pattern", "risk"]
 
 
 graphs = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=3), max_size=6)

@@ -319,9 +319,9 @@ def test_only_those_that_need_the_failing_one_are_told_and_nothing_goes_on_from_
     assert only(said, "circuit_opened") == ["circuit_opened"]
     opened = [duty for duty in circuits.duty({}, play.ctx) if duty.type == "circuit_opened"]
     assert [(duty.data["agent"], duty.to) for duty in opened] == [("bob", ("carol",))]
-    assert circuits.why_not_ask(play.ctx, "BOB") == "bob: it is gone, do not ask it (again once it is back)"
+    assert circuits.why_not_ask(play.ctx, "BOB") == "bob: it is gone, send it no requests (try again when it is back)"
     assert circuits.why_not_ask(play.ctx, "carol") is None
-    assert [one["agent"] for one in recovery.broken(play.ctx, Arguments())] == ["bob"]
+    assert [one["agent"] for one in recovery.list_circuits(play.ctx, Arguments())] == ["bob"]
 
 
 def test_a_breaker_is_tried_after_a_while_and_closed_by_success() -> None:
@@ -355,7 +355,7 @@ def test_a_request_to_one_that_fails_is_refused_and_one_for_a_capability_goes_to
     def ask(**given: Any) -> Any:
         return request.decide(play.ctx, request.arguments(text="what?", **given))  # type: ignore[union-attr]
 
-    with pytest.raises(Refused, match="bob: it is gone, do not ask it"):
+    with pytest.raises(Refused, match="bob: it is gone, send it no requests"):
         ask(to=["BOB"])
     [proposal] = ask(capability="rust")
     assert proposal.to == ("carol",)

@@ -113,7 +113,7 @@ def test_who_wants_what_only_the_ledger_takes_for_held_is_told_what_to_do() -> N
     one = story()
     reserve(one, "alice", "src", for_s=3600)
     later = Context(one.fleet, HOUR_LATER, "bob", "node-bob", seen_s=lambda position: 3601.0)
-    with pytest.raises(Lost, match="the ledger does not show it yet.*gitcoord release"):
+    with pytest.raises(Lost, match="ledger time has not passed it yet.*gitcoord release"):
         commands.reserve(later, ReservePaths(paths=["src"]))
 
 

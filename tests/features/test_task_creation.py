@@ -109,7 +109,7 @@ def test_a_task_that_is_queued_here_counts_too(given: dict[str, str]) -> None:
     """The first command was killed in an outage: its task is on this disk, and in no ledger."""
     one, other = work(), work()
     sequenced = other.story.say("alice", "task_created", "Fix", data={"title": "Fix", "key": "k"}, timestamp=one.now)
-    with pytest.raises(Refused, match="--again|is queued, and goes out by itself"):
+    with pytest.raises(Refused, match="--again|is queued already"):
         proposed(one, pending=[sequenced.event], **given)
     assert proposed(one, "bob", pending=[sequenced.event], **given)
 
@@ -144,17 +144,17 @@ def test_a_check_list_in_markdown_is_a_file_of_tasks() -> None:
         (YAML.replace("priority: high", "priority: urgent"), "line 6: priority:"),
         (YAML.replace("    needs: python", "    need: python"), "line 2: need: there is no such field"),
         (YAML.replace("after: lexer", "after: nothing"), "line 6: no task"),
-        (YAML.replace("key: parser", "key: lexer"), "line 6: the key 'lexer' is there twice"),
+        (YAML.replace("key: parser", "key: lexer"), "line 6: the key 'lexer' appears twice"),
         (YAML.replace("  - Read the manual", "  - 5"), "line 5: a task is a title"),
         (TOML.replace('"high"', '"urgent"'), "line 9: priority:"),
         (TOML.replace('after = ["lexer"]', "after = 1"), "line 9: after:"),
         ("tasks: [", "line 1: this is not YAML"),
         ("tasks: {}\n", "no list of tasks"),
         ("title: x\n", "line 1: 'title': the file has one list"),
-        ("", "the file has no task"),
+        ("", "the file has no open task"),
         ("- [ ] " + "x" * 300, "line 1: title:"),
         ("- a\n" * (task_file.TASKS_MAX + 1), "at most 200"),
-        ("- &a x\n- *a\n", "no aliases"),
+        ("- &a x\n- *a\n", "cannot use aliases"),
     ],
 )
 def test_a_mistake_in_a_file_creates_nothing_and_names_its_line(text: str, words: str) -> None:
@@ -165,7 +165,7 @@ def test_a_mistake_in_a_file_creates_nothing_and_names_its_line(text: str, words
 
 def test_a_file_and_a_title_together_are_refused_and_so_is_neither() -> None:
     one = work()
-    with pytest.raises(Refused, match="leave title out"):
+    with pytest.raises(Refused, match="leave out title"):
         proposed(one, title="x", **{"from": YAML})
     with pytest.raises(Refused, match="title: is missing, and so is --from FILE"):
         proposed(one)

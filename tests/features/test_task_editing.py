@@ -71,7 +71,7 @@ def test_labels_are_bounded_and_a_change_that_changes_nothing_is_void() -> None:
     with pytest.raises(Refused, match=f"at most {LABELS_MAX} labels"):
         one.do("alice", "task label", task=uid, add=["one more"])
     assert "at most" in str(one.say("alice", "task_labelled", re=uid, add=["one more"]))
-    assert "so already" in str(one.say("alice", "task_labelled", re=uid, add=["label 1"]))
+    assert "these labels already" in str(one.say("alice", "task_labelled", re=uid, add=["label 1"]))
     one.do("alice", "task label", task=uid, remove=["label 1"], add=["one more"])
     assert "label 1" not in one.task(uid).labels and "one more" in one.task(uid).labels
 

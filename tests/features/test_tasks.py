@@ -62,7 +62,7 @@ def test_only_the_leader_assigns_and_takes_back() -> None:
     assert "or bob (whose attempt 1 at the task it is) may" in str(one.say("carol", "task_released", re=uid, attempt=1))
     assert "only the leader" in str(one.say("bob", "task_overdue", re=uid))
     assert one.say("alice", "task_assigned", re=one.create(), term=1, agent="bob", attempt=2) == "it is ready"
-    assert "no such task" in str(one.say("alice", "task_assigned", re="0" * 16, term=1, agent="bob", attempt=1))
+    assert "no task has this id" in str(one.say("alice", "task_assigned", re="0" * 16, term=1, agent="bob", attempt=1))
 
 
 # A life

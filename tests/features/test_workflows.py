@@ -198,7 +198,7 @@ def test_stopped_it_cancels_what_is_open_and_takes_back_what_is_done() -> None:
     fleet.do("Undo A")
     assert (fleet.run.status, fleet.run.reason) == ("stopped", "wrong branch")
     again = fleet.story.say("bob", "workflow_stopped", re=fleet.run_id).event.uid
-    assert fleet.story.fleet.refusals[again] == "this workflow does not run"
+    assert fleet.story.fleet.refusals[again] == "this run is not running"
 
 
 def test_words_and_events_start_what_is_defined_once() -> None:
@@ -274,12 +274,12 @@ def test_the_examples_are_right(path: Path) -> None:
         ("after: tag", "after: publish", "line 29: steps.ask.after: the steps wait for each other: "),
         ("ask.result\n", "aks.result\n", "line 36: steps.publish.when: 'aks' is not available"),
         ("ask.status ==", "exit() or ask.status ==", "line 36: steps.publish.when: "),
-        ("name: release", "name: release\nname: twice", "line 3: name is there twice"),
+        ("name: release", "name: release\nname: twice", "line 3: name appears twice"),
         ("steps:", "steps: [", "this is not YAML"),
         ('"{ask.result}"', '"{tell.result}"', "line 42: steps.tell.body: {tell.result} is not available"),
         ('["3.11", "3.12", "3.13"]', "publish.result", "line 14: steps.test.for_each: give a list, or STEP.result"),
         ("name: release", "name: Release!", "line 2: name: "),
-        ("after: test", "after: &x test\n    body: *x", "no aliases"),
+        ("after: test", "after: &x test\n    body: *x", "cannot use aliases"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_told_by_its_line(old: str, new: str, told: str) -> None:
@@ -317,7 +317,7 @@ def test_other_files_that_are_wrong(text: str, told: str) -> None:
     ],
 )
 def test_conditions(condition: str, wanted: bool) -> None:
-    assert step_conditions.holds(condition, {"a": ("done", "y"), "b": ("failed", "")}) is wanted
+    assert step_conditions.is_met(condition, {"a": ("done", "y"), "b": ("failed", "")}) is wanted
 
 
 @pytest.mark.parametrize(
@@ -338,4 +338,4 @@ def test_conditions(condition: str, wanted: bool) -> None:
 )
 def test_what_is_no_condition_is_never_run(condition: str) -> None:
     with pytest.raises(ValueError, match="not a condition"):
-        step_conditions.holds(condition, {"a": ("done", "")})
+        step_conditions.is_met(condition, {"a": ("done", "")})

@@ -32,30 +32,30 @@ def enrolled(
 ) -> list[NewEvent]:
     """Return the events to write when `ctx.actor` begins to work: none if the ledger has them already.
 
-    An agent that registered before keeps its role, its dependencies and its backup. `accepts`: it does what the leader
-    assigns to it.
+    An agent that registered before keeps its role, its dependencies and its backup. `slots`: tasks at a time.
+    `accepts`: the leader may assign tasks to the agent.
     """
     known = get(ctx, ctx.actor)
-    able = AgentRegistered.model_validate({"capabilities": list(capabilities)}).capabilities
-    wanted: dict[str, Any] = {"capabilities": list(dict.fromkeys(able)), "slots": slots, "accept_assignments": accepts}
+    valid = AgentRegistered.model_validate({"capabilities": list(capabilities)}).capabilities
+    wanted: dict[str, Any] = {"capabilities": list(dict.fromkeys(valid)), "slots": slots, "accept_assignments": accepts}
     if known is not None:
         wanted["capabilities"] = wanted["capabilities"] or known.own
         wanted["accept_assignments"] = accepts or known.accept_assignments
     events = []
     if known is None or [known.own, known.slots, known.accept_assignments] != list(wanted.values()):
-        events.append(agent_commands.registration(ctx.actor, {**agent_commands.said_before(known), **wanted}))
+        events.append(agent_commands.registration(ctx.actor, {**agent_commands.last_registration(known), **wanted}))
     if known is None or known.status in ("idle", "offline"):
         events.append(NewEvent("agent_status_changed", f"{ctx.actor} is active", {"status": "active"}))
     return events
 
 
 def announced(ctx: Context, **payload: Any) -> list[NewEvent]:
-    """Return the events that a supervisor writes for an agent BEFORE it starts it: none if the ledger has them already.
+    """Return the events that a supervisor writes for `ctx.actor` BEFORE it starts it: none if the ledger has them.
 
-    `payload` as in `AgentRegistered`. Raise Refused.
+    `payload`: the fields of `AgentRegistered`. Raise Refused if the registration is not valid.
     """
     known = get(ctx, ctx.actor)
     wanted = AgentRegistered.model_validate({**payload, "supervised": True}).model_dump()
-    if known is not None and known.node == ctx.node and agent_commands.said_before(known) == wanted:
+    if known is not None and known.node == ctx.node and agent_commands.last_registration(known) == wanted:
         return []
-    return [agent_commands.checked(ctx, wanted)]
+    return [agent_commands.validated(ctx, wanted)]

@@ -57,7 +57,7 @@ def _admit(ctx: Context, args: AdmitAgent) -> list[NewEvent]:
     member = ctx.fleet.members.get(agent)
     if member is None and args.key is None:
         raise Refused(
-            f"{agent} has not joined: `gitcoord init --agent '{agent}'` on its machine comes first, or name "
+            f"{agent} has not joined: run `gitcoord init --agent '{agent}'` on its machine first, or name "
             "its key with --key"
         )
     if member is None:
@@ -65,7 +65,7 @@ def _admit(ctx: Context, args: AdmitAgent) -> list[NewEvent]:
     else:
         agent, key = member.id, args.key or member.key
         if is_named(member.key, key):
-            key = member.key  # in full, so that no other key can come to mean the same
+            key = member.key  # the full key: a key that joins later could match the short form too
             if member.admitted and not member.expelled and args.role in (None, member.role):
                 return []
         shown = fingerprint(key) if key == member.key else key
@@ -109,7 +109,7 @@ def _revoke(ctx: Context, args: RevokeKey) -> list[NewEvent]:
     if key is None:
         raise Refused(f"no member has or had the key {args.key}: `gitcoord agent list` shows the fingerprints")
     if args.after is not None and args.after > ctx.fleet.position:
-        raise Refused(f"the ledger has {ctx.fleet.position} positions: --after names an earlier one")
+        raise Refused(f"the ledger ends at position {ctx.fleet.position}: name that one or an earlier one with --after")
     since = f"after position {args.after}" if args.after is not None else "from here on"
     owner = members.by_id[members.owners[key]].id if members.owners[key] in members.by_id else members.owners[key]
     return [
@@ -149,25 +149,25 @@ def _roles(ctx: Context, args: Arguments) -> list[dict[str, Any]]:
     ]
 
 
-def _state(ctx: Context, one: Any) -> str:
-    if one.expelled or one.left:
-        return "expelled" if one.expelled else "left"
-    if one.key in ctx.fleet.members.revoked:
+def _state(ctx: Context, member: Any) -> str:
+    if member.expelled or member.left:
+        return "expelled" if member.expelled else "left"
+    if member.key in ctx.fleet.members.revoked:
         return "revoked"
-    return "member" if one.admitted else "waiting"
+    return "member" if member.admitted else "waiting"
 
 
 def claimed(ctx: Context, login: str) -> NewEvent:
-    """Return the actor's claim of its own account."""
+    """Return the event by which `ctx.actor` claims a GitHub account. It counts when an admin or a proof confirms it."""
     return NewEvent("github_claimed", f"{ctx.actor} says that it is {login} on GitHub", {"login": login})
 
 
-_OF_DORA = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"
+_KEY_OF_DORA = "SHA256:Mp2rV0OYrkJ2Yp2u3wBGiVfA6W1rYlWOXBpOfIpHiqY"
 
 COMMANDS: Mapping[str, Command | Query] = {
     "agent admit": Command(
         help="Admit an agent and its key to the fleet (admins only)",
-        example=f"gitcoord agent admit dora --key {_OF_DORA}",
+        example=f"gitcoord agent admit dora --key {_KEY_OF_DORA}",
         arguments=AdmitAgent,
         decide=_admit,
         positional=("agent",),

@@ -64,49 +64,50 @@ class UnmuteAgent(Arguments):
     agent: AgentGiven = Field(description="Agent id")
 
 
-def said_before(known: Agent | None) -> dict[str, Any]:
+def last_registration(known: Agent | None) -> dict[str, Any]:
+    """Return the payload of the agent's newest registration; empty if it never registered."""
     if known is None:
         return {}
     return {name: getattr(known, name) for name in events.AgentRegistered.model_fields} | {"capabilities": known.own}
 
 
 def registration(actor: str, data: Mapping[str, Any]) -> NewEvent:
+    """Return the event that registers `actor`. `data`: the payload of `AgentRegistered`, which is not checked here."""
     can = f" for {', '.join(data['capabilities'])}" if data["capabilities"] else ""
     return NewEvent("agent_registered", f"{actor} registers{can}", data)
 
 
 def register(ctx: Context, args: RegisterAgent) -> list[NewEvent]:
-    return [checked(ctx, args.model_dump())]
+    return [validated(ctx, args.model_dump())]
 
 
 def set_(ctx: Context, args: SetAgent) -> list[NewEvent]:
-    whose = member(ctx, args.agent or ctx.actor)
+    agent = member(ctx, args.agent or ctx.actor)
     claims = [] if args.github is None else [admission.claimed(ctx, args.github)]
-    known = get(ctx, whose)
-    if claims and whose != ctx.actor:
-        raise Refused(f"only {whose} can name its account; an admin confirms it with `gitcoord agent confirm`")
-    if claims and not args.model_dump(exclude={"agent", "github"}, exclude_none=True):
+    known = get(ctx, agent)
+    changes = args.model_dump(exclude={"agent", "github"}, exclude_none=True)
+    if claims and agent != ctx.actor:
+        raise Refused(f"only {agent} can name its account; an admin confirms it with `gitcoord agent confirm`")
+    if claims and not changes:
         return claims
     if known is None:
-        raise Refused(f"{whose} is not registered: run `gitcoord agent register` first")
-    given = args.model_dump(exclude={"agent", "github"}, exclude_none=True)
-    told: dict[str, Any] = {name: given.pop(name) for name in ("status", "task", "workload") if name in given}
-    if given and whose != ctx.actor:
-        raise Refused(f"only {whose} can change its own registration: act as that agent with --as")
-    if not given and not told:
-        raise Refused("nothing to set: see `gitcoord agent set --help`")
-    events = (
-        [checked(ctx, {**said_before(known), **given, "backup": given.get("backup", known.backup) or None})]
-        if given
-        else []
-    )
-    if told:
-        words = ", ".join(f"{name} {value}" for name, value in told.items())
-        events.append(NewEvent("agent_status_changed", f"{known.id}: {words}", {"agent": known.id, **told}))
-    return claims + events
+        raise Refused(f"{agent} is not registered: run `gitcoord agent register` first")
+    report: dict[str, Any] = {name: changes.pop(name) for name in ("status", "task", "workload") if name in changes}
+    if changes and agent != ctx.actor:
+        raise Refused(f"only {agent} can change its own registration: act as that agent with --as")
+    if not changes and not report:
+        raise Refused("nothing to set: name what changes, such as --status busy (`gitcoord agent set --help`)")
+    new_events = []
+    if changes:
+        backup = changes.get("backup", known.backup) or None
+        new_events.append(validated(ctx, {**last_registration(known), **changes, "backup": backup}))
+    if report:
+        words = ", ".join(f"{name} {value}" for name, value in report.items())
+        new_events.append(NewEvent("agent_status_changed", f"{known.id}: {words}", {"agent": known.id, **report}))
+    return claims + new_events
 
 
-def checked(ctx: Context, data: Mapping[str, Any]) -> NewEvent:
+def validated(ctx: Context, data: Mapping[str, Any]) -> NewEvent:
     """Return the actor's registration. Raise Refused if its data is not valid."""
     others = [member(ctx, one) for one in data["depends_on"]]
     backup = member(ctx, data["backup"]) if data["backup"] is not None else None
@@ -114,9 +115,9 @@ def checked(ctx: Context, data: Mapping[str, Any]) -> NewEvent:
     if backup is not None and backup.casefold() == key:
         raise Refused(f"{ctx.actor} cannot be its own backup: name another agent")
     state = ctx.state("agents")
-    way = dependencies.cycle(roster.graph(state), key, needs=[one.casefold() for one in others])
-    if way:
-        raise Refused(f"{roster.circle(state, way, ctx.actor)}: leave one of these out")
+    path = dependencies.cycle(roster.graph(state), key, needs=[one.casefold() for one in others])
+    if path:
+        raise Refused(f"{roster.describe_cycle(state, path, ctx.actor)}: leave out one of these dependencies")
     capabilities = list(dict.fromkeys(data["capabilities"]))
     return registration(ctx.actor, {**data, "capabilities": capabilities, "depends_on": others, "backup": backup})
 
@@ -126,7 +127,7 @@ def leave(ctx: Context, args: WithdrawAgent) -> list[NewEvent]:
     if known is None:
         raise Refused(f"{args.agent or ctx.actor} is not registered: `gitcoord agent list` shows registered agents")
     tasks = ctx.state("tasks")
-    held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # the leader takes those of another agent
+    held = tasks.held.get(known.key, ()) if known.id == ctx.actor else ()  # the leader releases another agent's tasks
     given_back = [
         NewEvent(
             "task_released",
@@ -141,32 +142,33 @@ def leave(ctx: Context, args: WithdrawAgent) -> list[NewEvent]:
 
 
 def mute(ctx: Context, args: MuteAgent) -> list[NewEvent]:
-    whose = _for_admins(ctx, args.agent)
-    if whose == ctx.actor:
-        raise Refused(f"{whose} cannot mute itself: name another agent")
+    agent = _require_admin(ctx, args.agent)
+    if agent == ctx.actor:
+        raise Refused(f"{agent} cannot mute itself: name another agent")
     until = times.later(ctx.now, args.for_s) if args.for_s is not None else None
-    words = f"{ctx.actor} mutes {whose}" + (f" until {times.shown(until)}" if until else "")
+    words = f"{ctx.actor} mutes {agent}" + (f" until {times.shown(until)}" if until else "")
     return [
         NewEvent(
             "agent_muted",
             words + (f": {args.why}" if args.why else ""),
-            {"agent": whose, "until": until, "reason": args.why},
+            {"agent": agent, "until": until, "reason": args.why},
         )
     ]
 
 
 def unmute(ctx: Context, args: UnmuteAgent) -> list[NewEvent]:
-    whose = _for_admins(ctx, args.agent)
-    if ctx.fleet.quotas.mute_of(whose, "") is None:
+    agent = _require_admin(ctx, args.agent)
+    if ctx.fleet.quotas.mute_of(agent, "") is None:
         return []
-    return [NewEvent("agent_unmuted", f"{ctx.actor} unmutes {whose}", {"agent": whose})]
+    return [NewEvent("agent_unmuted", f"{ctx.actor} unmutes {agent}", {"agent": agent})]
 
 
-def _for_admins(ctx: Context, agent: str) -> str:
+def _require_admin(ctx: Context, agent: str) -> str:
+    """Return the id of the member `agent`. Raise Refused if `ctx.actor` is not an admin."""
     known = ctx.fleet.members.get(ctx.actor)
     if known is None or not known.admin:
         admins = [one.id for one in ctx.fleet.members.by_id.values() if one.admin]
-        raise Refused(f"{ctx.actor} is not an admin: ask {' or '.join(admins[:3])}")
+        raise Refused(f"only an admin may do this, and {ctx.actor} is not one: ask {' or '.join(admins[:3])}")
     return member(ctx, agent)
 
 

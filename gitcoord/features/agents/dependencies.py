@@ -18,18 +18,18 @@ def cycle(graph: Graph, start: str, *, needs: Sequence[str] | None = None) -> li
         one = waiting.pop()
         for needed in needs if one == start and needs is not None else graph.get(one, ()):
             if needed == start:
-                return _way(before, start, one)
+                return _path(before, start, one)
             if needed not in before:
                 before[needed] = one
                 waiting.append(needed)
     return []
 
 
-def _way(before: Mapping[str, str], start: str, last: str) -> list[str]:
-    way = [last]
-    while way[-1] != start:
-        way.append(before[way[-1]])
-    return [*reversed(way), start]
+def _path(before: Mapping[str, str], start: str, last: str) -> list[str]:
+    path = [last]
+    while path[-1] != start:
+        path.append(before[path[-1]])
+    return [*reversed(path), start]
 
 
 def layers(graph: Graph, wanted: Iterable[str]) -> list[list[str]]:
@@ -50,26 +50,26 @@ def layers(graph: Graph, wanted: Iterable[str]) -> list[list[str]]:
     return order
 
 
-def needed_by(graph: Graph, one: str) -> list[str]:
+def requirements(graph: Graph, one: str) -> list[str]:
     """Return all that `one` needs, directly or not, in no particular order, without `one` itself."""
     return _reached(graph, one)
 
 
 def dependants(graph: Graph, one: str) -> list[str]:
     """Return all that need `one`, directly or not, nearest first."""
-    turned: dict[str, list[str]] = {}
+    reversed_graph: dict[str, list[str]] = {}
     for name, needs in graph.items():
         for needed in needs:
-            turned.setdefault(needed, []).append(name)
-    return _reached(turned, one)
+            reversed_graph.setdefault(needed, []).append(name)
+    return _reached(reversed_graph, one)
 
 
 def _reached(graph: Graph, start: str) -> list[str]:
     found: dict[str, None] = {start: None}
-    for_later = [start]
-    for one in for_later:
+    queue = [start]
+    for one in queue:
         for other in graph.get(one, ()):
             if other not in found:
                 found[other] = None
-                for_later.append(other)
+                queue.append(other)
     return list(found)[1:]

@@ -12,8 +12,8 @@ from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, SELF, Resolver, 
 from gitcoord.features.typed import Capabilities
 
 REGISTERED_MAX = 1000  # at a time
-NEEDS_MAX = 50
-SILENT_S_MAX = 1e9  # thirty years: only a wrong clock says more
+NEEDS_MAX = 50  # dependencies of one agent
+SILENT_S_MAX = 1e9  # thirty years: only a wrong clock gives more
 SLOTS_MAX = 64  # tasks at a time: more than a machine has cores
 
 TaskWords = Annotated[str, Field(max_length=200), FREE]

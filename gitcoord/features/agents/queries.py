@@ -57,16 +57,16 @@ def show(ctx: Context, args: ShowAgent) -> dict[str, Any]:
         {"agent": one, "status": status(ctx, other) if (other := get(ctx, one)) else "not registered"}
         for one in known.depends_on
     ]
-    behind = dependencies.dependants(roster.graph(ctx.state("agents")), known.key)
+    dependants = dependencies.dependants(roster.graph(ctx.state("agents")), known.key)
     names = {key: one.id for key, one in ctx.state("agents").agents.items()}
-    return {**to_row(ctx, known), "needs": needs, "needed_by": [names[key] for key in behind]}
+    return {**to_row(ctx, known), "needs": needs, "needed_by": [names[key] for key in dependants]}
 
 
 def order(ctx: Context, args: OrderAgents) -> list[dict[str, Any]]:
     state = ctx.state("agents")
     graph = roster.graph(state)
     chosen = [member(ctx, one).casefold() for one in args.agents] or list(graph)
-    wanted = {one for first in chosen for one in (first, *dependencies.needed_by(graph, first))}
+    wanted = {one for first in chosen for one in (first, *dependencies.requirements(graph, first))}
     if args.down:
         wanted = {one for one in wanted if _is_down(ctx, one)}
     names = {one: found.id if (found := ctx.fleet.members.get(one)) else one for one in wanted}

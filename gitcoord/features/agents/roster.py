@@ -35,7 +35,7 @@ from gitcoord.features.typed import CAPABILITIES_MAX
 DEPENDENCIES_MAX = 10_000  # for all agents: ten each for a thousand; the search for a cycle visits all of them
 STANDS_IN_MAX = 20  # agents that one agent replaces at a time
 
-SEEN: Mapping[type[BaseModel], str] = {
+LIVENESS_OF: Mapping[type[BaseModel], str] = {
     AgentSuspected: LATE,
     AgentLost: GONE,
     AgentReturned: ALIVE,
@@ -45,7 +45,7 @@ SEEN: Mapping[type[BaseModel], str] = {
 
 @dataclass(slots=True)
 class Agent:
-    """A registered agent as the ledger knows it. Its `depends_on` and `backup` are as they were written."""
+    """A registered agent as the ledger knows it. `depends_on` and `backup` are ids as its registration spells them."""
 
     id: str
     registration: str  # uid of the event that began it
@@ -75,7 +75,7 @@ class Agent:
     @property
     def capabilities(self) -> list[str]:
         """Return the agent's own capabilities, and those of the agents that it replaces."""
-        return list(dict.fromkeys([*self.own, *(one for able in self.stands_in.values() for one in able)]))
+        return list(dict.fromkeys([*self.own, *(one for replaced in self.stands_in.values() for one in replaced)]))
 
 
 @dataclass(slots=True)
@@ -115,12 +115,12 @@ def _register(state: State, sequenced: SequencedEvent, payload: AgentRegistered)
         return f"{event.actor} cannot be its own backup"
     known, needs = state.agents.get(key), [one.casefold() for one in dict.fromkeys(payload.depends_on)]
     if needs and sum(map(len, state.needs.values())) + len(needs) > DEPENDENCIES_MAX:
-        return f"the agents here name {DEPENDENCIES_MAX} dependencies already: name only what one needs directly"
-    way = dependencies.cycle(state.needs, key, needs=needs) if needs else []
-    if way:
-        return circle(state, way, event.actor)
+        return f"the fleet's agents name {DEPENDENCIES_MAX} dependencies already: name only direct dependencies"
+    path = dependencies.cycle(state.needs, key, needs=needs) if needs else []
+    if path:
+        return describe_cycle(state, path, event.actor)
     if known is None and len(state.agents) >= REGISTERED_MAX:
-        return f"{REGISTERED_MAX} agents are registered already: let one leave"
+        return f"{REGISTERED_MAX} agents are registered already: run `gitcoord agent leave` for one of them"
     agent = Agent(
         event.actor,
         known.registration if known else event.uid,
@@ -158,10 +158,10 @@ def _leave(state: State, sequenced: SequencedEvent, payload: AgentLeft) -> None:
 
 def _remove(state: State, agent: str) -> None:
     del state.agents[agent.casefold()], state.needs[agent.casefold()]
-    _relieve(state, agent)
+    _end_replacement(state, agent)
 
 
-def _relieve(state: State, agent: str) -> None:
+def _end_replacement(state: State, agent: str) -> None:
     """End the replacement of the agent by its backups."""
     for other in state.agents.values():
         other.stands_in.pop(agent.casefold(), None)
@@ -175,8 +175,8 @@ def _activate(state: State, sequenced: SequencedEvent, payload: BackupActivated)
         return f"{agent.id} cannot be its own backup"
     if len(backup.stands_in) >= STANDS_IN_MAX and agent.key not in backup.stands_in:
         return f"{backup.id} is the active backup of {STANDS_IN_MAX} agents already"
-    able = agent.capabilities  # also those of the agents that it replaces
-    backup.stands_in[agent.key] = able[:CAPABILITIES_MAX]
+    capabilities = agent.capabilities  # also those of the agents that it replaces
+    backup.stands_in[agent.key] = capabilities[:CAPABILITIES_MAX]
     return None
 
 
@@ -196,7 +196,7 @@ def _exit(state: State, sequenced: SequencedEvent, payload: AgentExited) -> str 
     agent = state.agents.get(sequenced.event.actor.casefold())
     if agent is None:
         return f"{sequenced.event.actor} is not registered"
-    _becomes(agent, GONE, sequenced)
+    _set_liveness(agent, GONE, sequenced)
     agent.ended = payload.session
     return None
 
@@ -205,13 +205,13 @@ def _see(state: State, sequenced: SequencedEvent, payload: Sighting) -> str | No
     agent = state.agents.get(payload.agent.casefold())
     if agent is None:
         return f"{payload.agent} is not registered"
-    _becomes(agent, SEEN[type(payload)], sequenced)
+    _set_liveness(agent, LIVENESS_OF[type(payload)], sequenced)
     if agent.liveness == ALIVE:
-        _relieve(state, agent.id)
+        _end_replacement(state, agent.id)
     return None
 
 
-def _becomes(agent: Agent, liveness: str, sequenced: SequencedEvent) -> None:
+def _set_liveness(agent: Agent, liveness: str, sequenced: SequencedEvent) -> None:
     agent.liveness, agent.changed = liveness, sequenced.event.timestamp
     agent.changes += 1
 
@@ -234,7 +234,7 @@ APPLY: Mapping[type[Any], Callable[[State, SequencedEvent, Any], str | None]] = 
     AgentExited: _exit,
     BackupActivated: _activate,
     SightDoubted: _doubt,
-    **dict.fromkeys(SEEN, _see),
+    **dict.fromkeys(LIVENESS_OF, _see),
 }
 
 
@@ -243,7 +243,7 @@ def graph(state: State) -> dict[str, list[str]]:
     return state.needs
 
 
-def circle(state: State, way: list[str], actor: str) -> str:
-    """Describe a cycle, with the names as they were written."""
-    names = [actor if one == actor.casefold() else state.agents[one].id for one in way]
+def describe_cycle(state: State, path: list[str], actor: str) -> str:
+    """Return a cycle in words, with the agents' ids as they were registered."""
+    names = [actor if one == actor.casefold() else state.agents[one].id for one in path]
     return f"the dependencies would form a cycle: {' → '.join(names)}"

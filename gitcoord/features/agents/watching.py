@@ -13,8 +13,8 @@ from gitcoord.core.feature import Duty
 from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, LATE, AgentLiveness
 from gitcoord.features.agents.roster import Agent, State
 
-TOLD: Mapping[str, tuple[str, frozenset[str], str]] = {
-    # as the leader sees it: (the event to write, if the ledger has one of these states, in words)
+REPORTS: Mapping[str, tuple[str, frozenset[str], str]] = {
+    # liveness that the leader sees → (event to write, if the ledger has one of these states; the state in words)
     LATE: ("agent_suspected", frozenset({ALIVE}), "is late"),
     GONE: ("agent_lost", frozenset({ALIVE, LATE}), "is lost"),
     GOODBYE: ("agent_departed", frozenset({ALIVE, LATE, GONE}), "said goodbye"),
@@ -30,13 +30,13 @@ def duty(state: State, ctx: Context) -> Iterator[Duty]:
     """Yield the changes of the agents' liveness that the ledger does not hold yet."""
     news = _news(state, ctx)
     silent = [(agent, seen) for agent, seen in news if seen.state == GONE]
-    if _too_many(state, ctx, silent) and _doubted_s(state, ctx, silent) is None:
+    if _is_mass_silence(state, ctx, silent) and _doubted_s(state, ctx, silent) is None:
         yield _doubt(state, ctx, silent)
     gone = {agent.key for agent, _ in lost(state, ctx)}
     for agent, seen in news:
         if seen.state == GONE and agent.key not in gone:
             continue
-        type_, _, words = TOLD[seen.state]
+        type_, _, words = REPORTS[seen.state]
         silence = f": silent for {seen.silent_s:.1f} s" if seen.state in (LATE, GONE) else ""
         yield Duty(
             type_,
@@ -50,7 +50,7 @@ def duty(state: State, ctx: Context) -> Iterator[Duty]:
 def lost(state: State, ctx: Context) -> News:
     """Return the agents to declare lost now: the ledger does not say so yet, and the leader does not doubt its view."""
     silent = [(agent, seen) for agent, seen in _news(state, ctx) if seen.state == GONE]
-    return [] if _too_many(state, ctx, silent) and not _has_looked_again(state, ctx, silent) else silent
+    return [] if _is_mass_silence(state, ctx, silent) and not _checked_again(state, ctx, silent) else silent
 
 
 def _news(state: State, ctx: Context) -> News:
@@ -62,7 +62,7 @@ def _news(state: State, ctx: Context) -> News:
 
 
 def _is_news(agent: Agent, seen: AgentLiveness, ctx: Context) -> bool:
-    if seen.state not in TOLD or agent.liveness not in TOLD[seen.state][1]:
+    if seen.state not in REPORTS or agent.liveness not in REPORTS[seen.state][1]:
         return False
     if seen.state == ALIVE:
         return seen.session != agent.ended  # its last heartbeat outlives it by a little
@@ -71,7 +71,7 @@ def _is_news(agent: Agent, seen: AgentLiveness, ctx: Context) -> bool:
     return seen.state == GOODBYE or agent.key != ctx.actor.casefold()
 
 
-def _too_many(state: State, ctx: Context, lost: News) -> bool:
+def _is_mass_silence(state: State, ctx: Context, lost: News) -> bool:
     """Return whether two or more agents fell silent at once, and are at least half of the agents that were heard."""
     others = [
         agent
@@ -95,7 +95,7 @@ def _doubted_s(state: State, ctx: Context, lost: News) -> float | None:
     return None
 
 
-def _has_looked_again(state: State, ctx: Context, lost: News) -> bool:
+def _checked_again(state: State, ctx: Context, lost: News) -> bool:
     """Return whether each of them had time for one more heartbeat after the doubt."""
     ago_s = _doubted_s(state, ctx, lost)
     return ago_s is not None and ago_s >= max(seen.next_s for _, seen in lost)

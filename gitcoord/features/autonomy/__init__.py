@@ -19,7 +19,7 @@ from gitcoord.core.lookup import find
 from gitcoord.features import typed
 from gitcoord.features.autonomy import approval, events, proposals
 from gitcoord.features.autonomy.events import Approvers, Level
-from gitcoord.features.autonomy.proposals import Proposal, why_not_judge
+from gitcoord.features.autonomy.proposals import Proposal, why_closed
 
 EVENTS = events.EVENTS
 AUTHORITY = events.AUTHORITY
@@ -49,7 +49,7 @@ class RejectProposals(ApproveProposals):
 
 
 class ListProposals(Arguments):
-    id: Given | None = Field(None, description="Show all details of this one")
+    id: Given | None = Field(None, description="Show all details of this proposal")
     status: Literal["pending", "approved", "rejected", "done", "lapsed", "overtaken"] | None = Field(
         None, description="Only proposals with this status (default: pending)"
     )
@@ -101,7 +101,7 @@ def _chosen(ctx: Context, args: ApproveProposals) -> list[Proposal]:
     ]
     chosen += [one for one in state.proposals.values() if args.all and one.status == "pending" and one not in chosen]
     for one in chosen:
-        reason = why_not_judge(one)
+        reason = why_closed(one)
         if reason is not None:
             raise Lost(f"{one.id[:8]}: {reason}")
     return chosen

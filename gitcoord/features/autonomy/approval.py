@@ -11,26 +11,26 @@ from gitcoord.features.autonomy.events import Level
 from gitcoord.features.autonomy.proposals import Proposal, State
 
 MAJOR = frozenset({"assignment", "recovery", "contingency", "workflow"})
-"""Kinds of decisions that wait under `supervised`; under `manual` all do that come to `gate`."""
+"""Kinds of decisions that need approval under `supervised`. Under `manual` each decision that `gate` gets needs it."""
 GATED: Mapping[str, str] = {
     "task_assigned": "assignment",
     "recovery_started": "recovery",
     "directive_reassigned": "contingency",
     "workflow_started": "workflow",
 }
-"""Types of the leader's events that are such a decision, whatever is said in them: the fold asks `withholds`."""
-WAITING_MAX = 200  # proposals at a time: more than anybody reads. The leader stops proposing
+"""Event type → its kind of decision. The fold checks these events of the leader with `withholds`."""
+WAITING_MAX = 200  # pending proposals, more than anybody reads: above it the leader stops proposing
 
 
 def gate(ctx: Context, kind: str, duty: Duty) -> tuple[Duty, ...]:
     """Return what the leader may append for `duty`: the duty, a proposal, or nothing while the proposal is pending.
 
-    `kind` is one of MAJOR, or anything else for a minor decision. Ask again for as long as the duty is wanted: what was
-    approved is appended only then, as it was approved. What was rejected is given no more. Where the proposal names
-    an agent (`data["agent"]`) that is gone, and the duty names another one, it is proposed again.
+    `kind`: one of MAJOR, or any other word for a minor decision. Call it again for as long as the duty is wanted: an
+    approved decision is appended only then, exactly as it was approved. A rejected decision is not proposed again. If
+    the proposal names an agent (`data["agent"]`) that is gone, and the duty names another agent, propose again.
     """
     state: State = ctx.state("autonomy")
-    if not _asks(state.level, kind):
+    if not _needs_approval(state.level, kind):
         return (duty,)
     known = state.proposals.get(state.newest.get(duty.key, ""))
     if known is None or known.status == "lapsed" or (known.waits and _is_moot(ctx, known, duty)):
@@ -43,17 +43,17 @@ def gate(ctx: Context, kind: str, duty: Duty) -> tuple[Duty, ...]:
     return ()
 
 
-def _asks(level: Level, kind: str) -> bool:
+def _needs_approval(level: Level, kind: str) -> bool:
     return level == "manual" or (level == "supervised" and kind in MAJOR)
 
 
 def withholds(state: State, event: Event) -> str | None:
-    """Return why the leader may not decide this by itself; None when it may, or when somebody approved just this.
+    """Return why the leader may not decide this alone; None if it may, or if exactly this event was approved.
 
-    The fold asks for it at each line of the leader's: a leader that does not come to `gate` gains nothing.
+    The fold checks each event of the leader, so that a leader which bypasses `gate` gains nothing.
     """
     kind = GATED.get(event.type)
-    if kind is None or not _asks(state.level, kind):
+    if kind is None or not _needs_approval(state.level, kind):
         return None
     proposal = state.proposals.get(str(event.data.get("proposal")))
     if proposal is None or proposal.status != "approved":
@@ -66,7 +66,7 @@ def withholds(state: State, event: Event) -> str | None:
         tuple(proposal.to),
         proposal.re,
     ):
-        return f"it is not what {proposal.judge} approved by proposal {proposal.id[:8]}"
+        return f"the event differs from what {proposal.judge} approved by proposal {proposal.id[:8]}"
     return None
 
 

@@ -20,19 +20,19 @@ from gitcoord.features.autonomy.events import (
     ProposalRejected,
 )
 
-KEPT_MAX = 1000  # pending proposals: a leader sees its newest ones only when they are in the ledger
-FINISHED_MAX = 500  # kept, so that what was rejected stays so
-PENDING_S = 86_400.0  # unanswered for a day, it is proposed again if it is still wanted
-APPROVED_S = 3600.0  # not needed since then: its occasion is over
+KEPT_MAX = 1000  # pending proposals, above `approval.WAITING_MAX`: a leader counts only those that the ledger has
+FINISHED_MAX = 500  # closed proposals that are kept: a rejected decision is not proposed again
+PENDING_S = 86_400.0  # a proposal without an answer lapses; a decision that is still wanted is proposed again
+APPROVED_S = 3600.0  # an approved decision that nothing needed for so long lapses
 
-OVER = {
+CLOSED_BECAUSE = {
     "approved": "{judge} approved it already",
     "rejected": "{judge} rejected it already",
     "done": "{judge} approved it, and it is done",
     "overtaken": "a newer proposal took its place",
     "lapsed": "it lapsed without an answer; what is still wanted is proposed again",
 }
-"""Why nobody judges a proposal of that status any more."""
+"""Status of a proposal → why it takes no answer any more."""
 
 
 @dataclass(slots=True)
@@ -129,9 +129,10 @@ def _change(state: State, sequenced: SequencedEvent, level: Level, approvers: Ap
     return None
 
 
-def why_not_judge(proposal: Proposal) -> str | None:
+def why_closed(proposal: Proposal) -> str | None:
+    """Return why the proposal takes no answer any more; None while it is pending."""
     if proposal.status != "pending":
-        return OVER[proposal.status].format(judge=proposal.judge or "somebody")
+        return CLOSED_BECAUSE[proposal.status].format(judge=proposal.judge or "somebody")
     return None
 
 
@@ -139,7 +140,7 @@ def _propose(state: State, sequenced: SequencedEvent, made: ProposalMade) -> str
     event = sequenced.event
     before = state.proposals.get(state.newest.get(made.occasion, ""))
     if before is not None and before.status in ("rejected", "done"):
-        return f"it was {before.status} before"
+        return f"an earlier proposal for the same occasion is {before.status}"
     if state.waiting >= KEPT_MAX:
         return f"{KEPT_MAX} proposals wait already"
     if before is not None and before.waits:
@@ -176,8 +177,8 @@ def _forget(state: State) -> None:
 def _judge(state: State, sequenced: SequencedEvent, status: str, why: str) -> str | None:
     proposal = state.proposals.get(sequenced.event.re or "")
     if proposal is None:
-        return "no such proposal is known"
-    reason = why_not_judge(proposal)
+        return "no proposal has this id: `gitcoord autonomy proposals` lists them"
+    reason = why_closed(proposal)
     if reason is None:
         proposal.judge, proposal.why = sequenced.event.actor, why
         _finish(state, proposal, status, sequenced)
@@ -187,7 +188,7 @@ def _judge(state: State, sequenced: SequencedEvent, status: str, why: str) -> st
 def _lapse(state: State, sequenced: SequencedEvent) -> str | None:
     proposal = state.proposals.get(sequenced.event.re or "")
     if proposal is None or not proposal.waits:
-        return "it does not wait any more"
+        return "the proposal is not pending any more"
     _finish(state, proposal, "lapsed", sequenced)
     return None
 

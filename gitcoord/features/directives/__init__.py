@@ -1,6 +1,6 @@
-"""Directives: orders to the fleet or to some agents. Each agent answers for its part, and a plan covers its failure.
+"""Directives: orders to the fleet or to some agents. Each agent reports on its part; a plan covers its failure.
 
-An agent fails if it says so, if it is gone or has left, or if it does not acknowledge in time what it must acknowledge.
+An agent fails if it reports so, if it is gone or has left, or if it does not acknowledge a directive in time.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def _issue(ctx: Context, args: IssueDirective) -> list[NewEvent]:
     if args.capability is not None:
         data["capability"] = args.capability
     if args.ack or args.ack_within_s is not None:
-        data["acknowledge"] = agents if EVERYBODY in args.ack or not args.ack else _some_of(ctx, agents, args.ack)
+        data["acknowledge"] = agents if EVERYBODY in args.ack or not args.ack else _acknowledgers(ctx, agents, args.ack)
         data["ack_s"] = args.ack_within_s
     if args.on_failure is not None:
         data["plan"] = _plan(ctx, args.on_failure)
@@ -72,18 +72,18 @@ def _agents(ctx: Context, args: IssueDirective) -> list[str]:
         agents = [member(ctx, text) for text in args.to]
     if args.capability is not None:
         wanted = small(args.capability.strip())
-        able = [one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities]
-        if not able:
+        capable = [one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities]
+        if not capable:
             raise Refused(f"no agent has the capability {wanted!r}: `gitcoord agent list` lists capabilities")
-        agents += able
+        agents += capable
     if not agents:
         raise Refused("no recipient: name agents with --to (all: every agent), or a --capability")
     if len(agents) > AGENTS_MAX:
-        raise Refused(f"a directive is for at most {AGENTS_MAX} agents: issue several")
+        raise Refused(f"a directive is for at most {AGENTS_MAX} agents, not {len(agents)}: issue several directives")
     return list(dict.fromkeys(agents))
 
 
-def _some_of(ctx: Context, agents: list[str], names: Iterable[str]) -> list[str]:
+def _acknowledgers(ctx: Context, agents: list[str], names: Iterable[str]) -> list[str]:
     found = [member(ctx, name) for name in names]
     stranger = next((one for one in found if one not in agents), None)
     if stranger is not None:
@@ -107,8 +107,8 @@ def _named(ctx: Context, text: str) -> Directive:
     return known[find(ctx, known, text, "directive", shown_by="directive list")]
 
 
-def _reports(type_: str, verb: str, words: str) -> Any:
-    """Return the `decide` of an agent's report on its own part."""
+def _reports(type_: str, verb: str, explanation: str) -> Any:
+    """Return the `decide` of an agent's report on its own part. `explanation`: the argument that explains it, or ""."""
 
     def decide(ctx: Context, args: OneDirective) -> list[NewEvent]:
         one = _named(ctx, args.directive)
@@ -116,7 +116,7 @@ def _reports(type_: str, verb: str, words: str) -> Any:
         if reason is not None:
             raise (Lost if one.status != "open" else Refused)(_refusal(one, reason))
         data = args.model_dump(exclude={"directive"}, exclude_defaults=True)
-        more = f": {getattr(args, words)}" if words and getattr(args, words) else ""
+        more = f": {getattr(args, explanation)}" if explanation and getattr(args, explanation) else ""
         return [NewEvent(type_, f"{ctx.actor} {verb} {one.text[:60]!r}{more}", data, to=(one.issuer,), re=one.id)]
 
     return decide
@@ -135,7 +135,7 @@ def _withdraw(ctx: Context, args: DirectiveReason) -> list[NewEvent]:
 
 
 def _refusal(one: Directive, reason: str) -> str:
-    return f"directive {one.id[:8]} {one.text[:60]!r}: {reason}; `gitcoord directive show {one.id[:8]}` shows the rest"
+    return f"directive {one.id[:8]} {one.text[:60]!r}: {reason}; `gitcoord directive show {one.id[:8]}` shows each part"
 
 
 def _list(ctx: Context, args: ListDirectives) -> list[dict[str, Any]]:

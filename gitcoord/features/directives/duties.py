@@ -15,18 +15,21 @@ def duty(state: State, ctx: Context) -> Iterable[Duty]:
     for one in state.open.values():
         must = frozenset(one.must_acknowledge)
         for key, part in one.parts.items() if one.plan is not None else ():
-            reason = _failing(ctx, one, key, part, must) if not part.followed else ""
+            reason = _failure(ctx, one, key, part, must) if not part.followed else ""
             if not reason:
                 continue
-            wanted = _follows(ctx, one, part, reason)
+            wanted = _planned(ctx, one, part, reason)
             if wanted.type == "directive_escalated":
                 yield wanted  # an escalation needs no approval
             else:
                 yield from autonomy.gate(ctx, "contingency", wanted)
 
 
-def _failing(ctx: Context, one: Directive, key: str, part: Part, must: Set[str] = frozenset()) -> str:
-    """Return why an agent's part needs the plan; "" while it does not."""
+def _failure(ctx: Context, one: Directive, key: str, part: Part, must: Set[str] = frozenset()) -> str:
+    """Return why an agent's part failed, so that the plan takes effect; "" if it did not fail.
+
+    `key`: the agent's casefolded id. `must`: the agents (casefolded) that must acknowledge.
+    """
     if part.status == "failed":
         return part.words or "it reported a failure"
     if part.status == "done":
@@ -41,8 +44,8 @@ def _failing(ctx: Context, one: Directive, key: str, part: Part, must: Set[str] 
     return "it did not acknowledge in time" if late else ""
 
 
-def _follows(ctx: Context, one: Directive, part: Part, reason: str) -> Duty:
-    """Return the planned duty. If the backup agent failed or has a part already, escalate instead."""
+def _planned(ctx: Context, one: Directive, part: Part, reason: str) -> Duty:
+    """Return the duty that the plan names. If its agent failed too, or has a part already, escalate instead."""
     assert one.plan is not None
     key = f"{CONTINGENCY}{one.id}:{part.agent.casefold()}"
     why = f"{part.agent} failed at {one.text[:80]!r} ({reason})"
@@ -57,8 +60,8 @@ def _follows(ctx: Context, one: Directive, part: Part, reason: str) -> Duty:
         return Duty("task_created", one.plan.text, key, data)
     other = one.plan.text
     key_of_other = other.casefold()
-    helps = key_of_other not in one.parts and not _failing(ctx, one, key_of_other, Part(other))
-    if one.plan.kind == "agent" and helps:
+    can_replace = key_of_other not in one.parts and not _failure(ctx, one, key_of_other, Part(other))
+    if one.plan.kind == "agent" and can_replace:
         data = {"agent": other, "instead_of": part.agent}
         return Duty("directive_reassigned", f"{other} instead: {why}", key, data, to=(other,), re=one.id)
     return Duty("directive_escalated", why, key, {"agent": part.agent}, to=(one.issuer,), re=one.id)

@@ -13,7 +13,7 @@ from gitcoord.core.fold.authority import ADMIN, ASSIGNEE, LEADER, MEMBER, OWNER,
 from gitcoord.features.typed import Capability, Priority
 
 AGENTS_MAX = 1000  # per directive
-TEXT_KEPT = 200  # characters, for lists and plans; the ledger has all of it
+TEXT_KEPT = 200  # characters, for lists and plans; the ledger has the whole text
 
 
 class ContingencyPlan(Payload):

@@ -1,6 +1,6 @@
 """Directives and their parts: each agent has one, which is open, done, or failed; the plan may replace a failed one.
 
-What the leader does by the plan for a failed part is a duty with the key `contingency:ID:AGENT`.
+If a part fails, the leader carries out the plan by a duty with the key `contingency:ID:AGENT`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gitcoord.features.directives.events import (
 from gitcoord.features.typed import Priority
 
 OPEN_MAX = 500  # at a time
-PARTS_MAX = 20_000  # of all open directives: the leader looks at each part at every tick
+PARTS_MAX = 20_000  # of all open directives: the leader checks each part at every tick
 OVER_MAX = 200  # closed directives that are kept
 
 CONTINGENCY = "contingency:"
@@ -45,7 +45,7 @@ class Part:
     followed: str = ""
 
     @property
-    def made_good(self) -> bool:
+    def replaced(self) -> bool:
         return self.followed in ("task", "agent")
 
 
@@ -81,7 +81,7 @@ class Directive:
             self.plan is not None and any(not part.followed for part in failed)
         ):
             return "open"
-        return "done" if all(part.made_good for part in failed) else "failed"
+        return "done" if all(part.replaced for part in failed) else "failed"
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class State:
 
 def _assignees(state: State, asked: Asked, persons: Persons) -> Whose | None:
     one = state.open.get(asked.re or "") or state.over.get(asked.re or "")
-    return Whose("an agent that it is for", one.parts.__contains__) if one is not None else None
+    return Whose("a recipient of the directive", one.parts.__contains__) if one is not None else None
 
 
 def _issuer(state: State, asked: Asked, persons: Persons) -> Whose | None:
@@ -125,16 +125,16 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     return None
 
 
-def _issue(state: State, sequenced: SequencedEvent, said: DirectiveIssued) -> str | None:
+def _issue(state: State, sequenced: SequencedEvent, payload: DirectiveIssued) -> str | None:
     event = sequenced.event
     if len(state.open) >= OPEN_MAX:
         return f"{OPEN_MAX} directives are open already: withdraw some"
-    if sum(len(one.parts) for one in state.open.values()) + len(said.agents) > PARTS_MAX:
+    if sum(len(one.parts) for one in state.open.values()) + len(payload.agents) > PARTS_MAX:
         return f"{PARTS_MAX:,} answers to directives are pending already: withdraw some"
-    mine = [one for one in state.open.values() if one.issuer == event.actor]
-    if len(mine) >= quotas.DIRECTIVES_OPEN:
+    own = [one for one in state.open.values() if one.issuer == event.actor]
+    if len(own) >= quotas.DIRECTIVES_OPEN:
         return quotas.full(event.actor, "directives open", quotas.DIRECTIVES_OPEN, "withdraw some")
-    if sum(len(one.parts) for one in mine) + len(said.agents) > quotas.PARTS_OPEN:
+    if sum(len(one.parts) for one in own) + len(payload.agents) > quotas.PARTS_OPEN:
         return quotas.full(event.actor, "answers to directives pending", quotas.PARTS_OPEN, "withdraw some")
     state.open[event.uid] = Directive(
         event.uid,
@@ -142,12 +142,12 @@ def _issue(state: State, sequenced: SequencedEvent, said: DirectiveIssued) -> st
         event.timestamp,
         event.actor,
         event.content[:TEXT_KEPT],
-        said.capability,
-        said.priority,
-        [one.casefold() for one in said.acknowledge],
-        said.ack_s,
-        said.plan,
-        {agent.casefold(): Part(agent) for agent in said.agents},
+        payload.capability,
+        payload.priority,
+        [one.casefold() for one in payload.acknowledge],
+        payload.ack_s,
+        payload.plan,
+        {agent.casefold(): Part(agent) for agent in payload.agents},
     )
     return None
 
@@ -155,21 +155,21 @@ def _issue(state: State, sequenced: SequencedEvent, said: DirectiveIssued) -> st
 def why_not(one: Directive | None, agent: str) -> str | None:
     """Return why an agent's report on a directive has no effect; None if its part is open."""
     if one is None or one.status != "open":
-        return f"it is {one.status} already" if one is not None else "no directive of that id is open"
+        return f"it is {one.status} already" if one is not None else "no directive has this id"
     part = one.parts.get(agent.casefold())
     if part is None:
         return f"it is not for {agent}"  # the fold voids it too; the command refuses it first
     return None if part.status == "open" else f"{agent}'s part is {part.status} already"
 
 
-def _report(state: State, event: Event, said: DirectiveAcknowledged | DirectiveDone | DirectiveFailed) -> str | None:
+def _report(state: State, event: Event, payload: DirectiveAcknowledged | DirectiveDone | DirectiveFailed) -> str | None:
     one = state.open.get(event.re or "") or state.over.get(event.re or "")
     reason = why_not(one, event.actor)
     if reason is not None or one is None:
         return reason
     part = one.parts[event.actor.casefold()]
     part.acknowledged = part.acknowledged or event.timestamp
-    match said:
+    match payload:
         case DirectiveDone(result=result):
             part.status, part.words = "done", result[:TEXT_KEPT]
         case DirectiveFailed(reason=why):
@@ -181,7 +181,7 @@ def _report(state: State, event: Event, said: DirectiveAcknowledged | DirectiveD
 def _withdraw(state: State, event: Event) -> str | None:
     one = state.open.get(event.re or "")
     if one is None:
-        return "this directive is over already"
+        return "this directive is closed already"
     one.withdrawn = True
     _settle(state, one)
     return None
@@ -193,7 +193,7 @@ def _follow(state: State, duty: str, sequenced: SequencedEvent) -> str | None:
     one = state.open.get(uid)
     part = one.parts.get(agent) if one is not None else None
     if one is None or part is None or part.followed or part.status == "done":
-        return "that part is over already"
+        return "this part is done, or the plan took effect for it already"
     part.status, part.words = "failed", part.words or sequenced.event.content[:TEXT_KEPT]
     match sequenced.payload:
         case DirectiveReassigned(agent=other):

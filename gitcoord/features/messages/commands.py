@@ -21,7 +21,7 @@ from gitcoord.features.messages.events import IDS_MAX
 from gitcoord.features.recovery import circuits
 from gitcoord.features.typed import Agents, AnyCase, CapabilityGiven, JsonObject, small
 
-WITHIN_S = 600.0  # for an answer: an agent at work reads its inbox now and then
+WITHIN_S = 600.0  # for an answer: a working agent reads its inbox every few minutes
 
 
 class BroadcastMessage(Arguments):
@@ -63,42 +63,42 @@ def _send(ctx: Context, args: SendMessage) -> list[NewEvent]:
         raise Refused(
             "no recipient: name agents with --to, or a --capability; `gitcoord message broadcast` addresses all"
         )
-    return _proposals(ctx, args, to, {"capability": args.capability} if args.capability else {})
+    return _new_events(ctx, args, to, {"capability": args.capability} if args.capability else {})
 
 
 def _broadcast(ctx: Context, args: BroadcastMessage) -> list[NewEvent]:
-    return _proposals(ctx, args, [], {})
+    return _new_events(ctx, args, [], {})
 
 
 def _request(ctx: Context, args: SendRequest) -> list[NewEvent]:
     to = _recipients(ctx, args)
     if not to or len(to) > limits.AGENTS_PER_EVENT_MAX:
         most = limits.AGENTS_PER_EVENT_MAX
-        raise Refused(f"a request is for 1 to {most} agents: name them with --to, or a --capability")
+        raise Refused(f"a request is for 1 to {most} agents, not {len(to)}: name them with --to, or a --capability")
     named = [member(ctx, text) for text in args.to]
     reasons = {one: reason for one in to if (reason := circuits.why_not_ask(ctx, one)) is not None}
-    to = [one for one in to if one in named or one not in reasons]  # an agent that was not named is left out
+    to = [one for one in to if one in named or one not in reasons]  # a failing agent is an error only if it was named
     if reasons and (not to or any(one in reasons for one in to)):
         raise Refused(f"{next(iter(reasons.values()))}: `gitcoord recovery circuits` lists failing agents")
     more = {"capability": args.capability} if args.capability else {}
-    return _proposals(ctx, args, to, {**more, "request_s": args.within_s})
+    return _new_events(ctx, args, to, {**more, "request_s": args.within_s})
 
 
 def _recipients(ctx: Context, args: SendMessage) -> list[str]:
     """Return the named agents and those with the capability, without the author."""
-    to = [_present(ctx, text) for text in args.to]
+    to = [_recipient(ctx, text) for text in args.to]
     if args.capability is not None:
         wanted = small(args.capability.strip())
-        able = [
+        capable = [
             one.id for one in ctx.state("agents").agents.values() if wanted in one.capabilities and one.id != ctx.actor
         ]
-        if not able:
+        if not capable:
             raise Refused(f"no other agent has the capability {wanted!r}: `gitcoord agent list` lists capabilities")
-        to += able
+        to += capable
     return list(dict.fromkeys(to))
 
 
-def _present(ctx: Context, text: str) -> str:
+def _recipient(ctx: Context, text: str) -> str:
     found = member(ctx, text)
     known = ctx.fleet.members.get(found)
     if known is not None and known.left:
@@ -106,8 +106,8 @@ def _present(ctx: Context, text: str) -> str:
     return found
 
 
-def _proposals(ctx: Context, args: BroadcastMessage, to: Sequence[str], more: Mapping[str, Any]) -> list[NewEvent]:
-    """Return one event for each hundred recipients, or one for all agents."""
+def _new_events(ctx: Context, args: BroadcastMessage, to: Sequence[str], more: Mapping[str, Any]) -> list[NewEvent]:
+    """Return one event for each AGENTS_PER_EVENT_MAX recipients; one event for all agents if `to` is empty."""
     data: dict[str, Any] = {"priority": args.priority, **more}
     if args.expires_s is not None:
         data["expires_s"] = args.expires_s
@@ -130,17 +130,18 @@ def _reply(ctx: Context, args: ReplyToMessage) -> list[NewEvent]:
 
 def _acknowledge(ctx: Context, args: AcknowledgeMessages) -> list[NewEvent]:
     if not args.messages:
-        raise Refused(_which(ctx))
+        raise Refused(_what_to_acknowledge(ctx))
     chosen = [queries.named(ctx, text) for text in args.messages]
     for one in chosen:
         if not message_state.is_for(one, ctx.actor):
-            raise Refused(f"{one.id[:8]} is not for {ctx.actor or 'nobody'}: `gitcoord inbox` lists your messages")
+            raise Refused(f"message {one.id[:8]} is not for {ctx.actor}: `gitcoord inbox` lists your messages")
     ids = [one.id for one in chosen if ctx.actor.casefold() not in one.acknowledged]
     words = f"{ctx.actor} acknowledges {', '.join(uid[:8] for uid in ids[:5])}"
     return [NewEvent("messages_acknowledged", words, {"ids": ids})] if ids else []
 
 
-def _which(ctx: Context) -> str:
+def _what_to_acknowledge(ctx: Context) -> str:
+    """Return the error for a command that names no message."""
     waiting = [
         one
         for one in queries.mine(ctx)

@@ -1,4 +1,4 @@
-"""Events about messages: what is sent, and what its readers report."""
+"""Events about messages: the message itself, receipts of its readers, and a request that got no answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IDS_MAX = 1000  # messages that one event may name
 
 
 class Message(Payload):
-    """The content, to the agents in `to`, or to all if there are none. `request_s`: the time limit for an answer."""
+    """The content is for the agents in `to`; for all if `to` is empty. `request_s`: the time limit for an answer."""
 
     CONVERSATION: ClassVar[bool] = True
 

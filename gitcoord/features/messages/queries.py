@@ -43,12 +43,13 @@ class ListMessages(MessageFilters):
 
 
 def named(ctx: Context, text: str) -> StoredMessage:
+    """Return the message that `text` names: its id, the id's beginning, or its position. Raise Refused."""
     messages: dict[str, StoredMessage] = ctx.state("messages").messages
     return messages[find(ctx, messages, text, "message", shown_by="message list")]
 
 
 def mine(ctx: Context) -> list[StoredMessage]:
-    """Return the messages to the reader since it joined, oldest first. Raise Refused if it is no member."""
+    """Return the messages to `ctx.actor` since it joined, oldest first. Raise Refused if it is not a member."""
     known = ctx.fleet.members.get(ctx.actor)
     if known is None:
         raise Refused("no agent is named: name your agent with --as or GITCOORD_AGENT")
@@ -70,7 +71,7 @@ def inbox(ctx: Context, args: ShowInbox) -> list[dict[str, Any]]:
 
 
 def _assigned(ctx: Context) -> list[dict[str, Any]]:
-    """Return the tasks that the reader was assigned and has not accepted, as rows of the inbox."""
+    """Return the tasks that were assigned to `ctx.actor`, which has not accepted them, as rows of the inbox."""
     tasks = ctx.state("tasks")
     held = [tasks.tasks[uid] for uid in tasks.held.get(ctx.actor.casefold(), ())]
     return [

@@ -1,4 +1,4 @@
-"""Messages by recipient: which are read, and which requests wait for an answer; each reader has one mark.
+"""Stored messages: which agents have read them, and which requests wait for an answer.
 
 Events that no feature owns count as messages if they name a recipient or answer an event. A message is `delivered` when
 the recipient's heartbeats show that its node has folded it (`AgentLiveness.position`): this costs no event.
@@ -19,8 +19,8 @@ from gitcoord.features.messages.events import Message, MessagesAcknowledged, Mes
 from gitcoord.features.typed import Priority
 
 KEPT_MAX = 3000  # newest messages; the ledger has the rest
-AUTHORS_MAX = 1000  # of events without a recipient: that many can still be answered
-KEPT_OF_ONE_MAX = 1000  # per author: a flood makes only its author's oldest messages be forgotten
+AUTHORS_MAX = 1000  # events without a recipient whose author is kept, so that an answer finds its recipient
+KEPT_OF_ONE_MAX = 1000  # per author: a flood of messages removes only its own author's oldest ones
 READERS_MAX = 1000  # remembered per message
 NAMED_MAX = 10  # in one sentence
 
@@ -62,21 +62,24 @@ class State:
             self.by_author.setdefault(one.author, OrderedDict())[one.id] = None
 
     def put(self, one: StoredMessage) -> None:
-        """Store a new message. Forget the oldest one of an author that has very many, otherwise the oldest of all."""
+        """Store a new message.
+
+        Forget the author's oldest one above KEPT_OF_ONE_MAX, or the oldest of all above KEPT_MAX.
+        """
         self.messages[one.id] = one
-        mine = self.by_author.setdefault(one.author, OrderedDict())
-        mine[one.id] = None
-        if len(mine) > KEPT_OF_ONE_MAX:
-            self._forget(next(iter(mine)))
+        own = self.by_author.setdefault(one.author, OrderedDict())
+        own[one.id] = None
+        if len(own) > KEPT_OF_ONE_MAX:
+            self._forget(next(iter(own)))
         elif len(self.messages) > KEPT_MAX:
             self._forget(next(iter(self.messages)))
 
     def _forget(self, uid: str) -> None:
         one = self.messages.pop(uid)
         self.waiting.pop(uid, None)
-        mine = self.by_author[one.author]
-        del mine[uid]
-        if not mine:
+        own = self.by_author[one.author]
+        del own[uid]
+        if not own:
             del self.by_author[one.author]
 
 
@@ -85,7 +88,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     if sequenced.void is not None:
         return None
     match payload:
-        case None:  # most events of a conversation; isinstance of pydantic's classes takes longer than the rest
+        case None:  # first, since most events have no payload, and isinstance of pydantic's classes is slow
             pass
         case MessagesRead():
             _read(state, sequenced.event, payload)
@@ -96,11 +99,11 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
             if reason is not None:
                 return reason
     if payload is None or is_conversation(type(payload)):
-        _say(state, sequenced)
+        _store(state, sequenced)
     return None
 
 
-def _say(state: State, sequenced: SequencedEvent) -> None:
+def _store(state: State, sequenced: SequencedEvent) -> None:
     event = sequenced.event
     if event.type in RECORDS or "source" in event.data:
         return  # imported events were sent long ago
@@ -155,11 +158,11 @@ def _mark(message: StoredMessage, reader: str) -> None:
         message.read[reader] = None
 
 
-def _read(state: State, event: Event, what: MessagesRead) -> None:
+def _read(state: State, event: Event, payload: MessagesRead) -> None:
     reader = event.actor.casefold()
     # A mark beyond the newest message would hide messages that are still to come.
-    state.marks[reader] = max(state.marks.get(reader, 0), min(what.upto, _newest(state)))
-    for uid in what.ids:
+    state.marks[reader] = max(state.marks.get(reader, 0), min(payload.upto, _newest(state)))
+    for uid in payload.ids:
         message = state.messages.get(uid)
         if message is not None and is_for(message, event.actor):
             _mark(message, reader)
@@ -169,9 +172,11 @@ def _newest(state: State) -> int:
     return state.messages[next(reversed(state.messages))].position if state.messages else 0
 
 
-def _acknowledge(state: State, event: Event, what: MessagesAcknowledged) -> str | None:
+def _acknowledge(state: State, event: Event, payload: MessagesAcknowledged) -> str | None:
     known = [
-        message for uid in what.ids if (message := state.messages.get(uid)) is not None and is_for(message, event.actor)
+        message
+        for uid in payload.ids
+        if (message := state.messages.get(uid)) is not None and is_for(message, event.actor)
     ]
     for message in known:
         if len(message.acknowledged) < READERS_MAX:
@@ -211,7 +216,10 @@ def _names(message: StoredMessage) -> str:
 
 
 def is_for(message: StoredMessage, agent: str, *, joined: int = 0) -> bool:
-    """Return whether the message is addressed to that agent, which joined at that position."""
+    """Return whether the message is for `agent`.
+
+    A message to all is not for agents that `joined` after its position.
+    """
     key = agent.casefold()
     if not message.to:
         return message.author.casefold() != key and message.position > joined
@@ -228,7 +236,7 @@ def is_over(message: StoredMessage, ctx: Context) -> bool:
 
 
 def recipients(ctx: Context, message: StoredMessage) -> list[str]:
-    """Return the recipients; for a broadcast, the agents that were members then and still are."""
+    """Return the recipients' ids; for a broadcast, the members at that time that have not left since."""
     if message.to:
         return [*message.to.values()]
     return [

@@ -1,6 +1,6 @@
-"""Next: one answer to "what do I do now", made of the states of other features; it has no events of its own.
+"""Next: one answer to "what do I do now", computed from the states of other features; it has no events of its own.
 
-`gitcoord next --claim` chooses and claims. The ledger judges the claim as any other; who lost chooses again.
+`gitcoord next --claim` chooses a task and claims it. An agent that loses the race for the task chooses again.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gitcoord.features.tasks.commands import OneTask, claim
 
 EVENTS: Mapping[str, type[BaseModel]] = {}
 AUTHORITY: Mapping[str, Who] = {}
-TRIES = 4  # claims of `--claim`: so many others may be faster
+TRIES = 4  # claims per `--claim`: each lost race takes one
 
 
 @dataclass(slots=True)
 class State:
-    """Empty: it reads what others keep."""
+    """Empty: `next` reads the states of other features."""
 
 
 def fold(state: State, sequenced: SequencedEvent) -> str | None:
@@ -36,7 +36,10 @@ class ShowNext(Arguments):
 
 
 def decide(ctx: Context, args: ShowNext) -> list[NewEvent]:
-    """Return the claim of the best task; nothing if that is not wanted, or if the agent has a task to do already."""
+    """Return the claim of the best task; nothing without `--claim`, or if all the agent's slots are taken.
+
+    Raise Refused if `ctx.actor` is not a member.
+    """
     picture.check_member(ctx)
     if not args.claim or picture.has_work(ctx):
         return []
@@ -46,6 +49,7 @@ def decide(ctx: Context, args: ShowNext) -> list[NewEvent]:
 
 
 def shows(ctx: Context, args: ShowNext) -> dict[str, Any]:
+    """Return the picture for `ctx.actor`, as `picture.compose` gives it."""
     return picture.compose(ctx, begins=args.claim)
 
 

@@ -18,7 +18,7 @@ from gitcoord.features.reservations.state import Reservation, is_over
 from gitcoord.features.tasks import dispatch
 from gitcoord.features.tasks.state import Task
 
-LOOKED_MAX = 30  # tasks, the most urgent ones, whose paths are compared with reservations
+COMPARED_MAX = 30  # most urgent tasks whose paths are compared with reservations: a comparison takes time
 PATHS_MAX = 20  # of one task
 _WORD = re.compile(r"[\w./*@+-]{2,200}")
 _FILE = re.compile(r"[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,7}\Z")
@@ -42,10 +42,10 @@ class Ranking:
 
 
 def ranked(ctx: Context) -> Ranking:
-    """Return what suits `ctx.actor`: urgent tasks first, its own before others', and those with reserved paths last."""
-    state, crowd = ctx.state("tasks"), dispatch.workers(ctx)
-    known = {one.id.casefold(): one for one in crowd}
-    me = worker(ctx, crowd)
+    """Return the tasks that `ctx.actor` can claim: urgent ones first, its own before others', reserved paths last."""
+    state, workers = ctx.state("tasks"), dispatch.workers(ctx)
+    known = {one.id.casefold(): one for one in workers}
+    me = worker(ctx, workers)
     fitting, unfit = [], Counter[str]()
     for task in dispatch.in_order(state, ctx.age_s):
         reason = dispatch.lacks(me, task) or dispatch.reserved(task, me, known) or dispatch.rests(task, me, ctx.age_s)
@@ -53,17 +53,20 @@ def ranked(ctx: Context) -> Ranking:
             unfit[reason] += 1
         else:
             fitting.append(task)
-    found = [Candidate(task, _why(ctx, task, me), holders(ctx, task)) for task in fitting[:LOOKED_MAX]]
+    found = [Candidate(task, _why(ctx, task, me), holders(ctx, task)) for task in fitting[:COMPARED_MAX]]
     found.sort(key=lambda one: (bool(one.held), dispatch.urgency(one.task, ctx.age_s)[0], not _mine(one.task, me)))
-    return Ranking([*found, *(Candidate(task, _why(ctx, task, me)) for task in fitting[LOOKED_MAX:])], unfit)
+    return Ranking([*found, *(Candidate(task, _why(ctx, task, me)) for task in fitting[COMPARED_MAX:])], unfit)
 
 
-def worker(ctx: Context, crowd: list[dispatch.Worker] | None = None) -> dispatch.Worker:
-    """Return the agent as dispatch sees it; an agent that is not registered has no capabilities and one slot."""
-    crowd = dispatch.workers(ctx) if crowd is None else crowd
+def worker(ctx: Context, workers: list[dispatch.Worker] | None = None) -> dispatch.Worker:
+    """Return `ctx.actor` as a worker of dispatch; without a registration it has no capabilities and one slot.
+
+    `workers`: those of `dispatch.workers`, if they are known already.
+    """
+    workers = dispatch.workers(ctx) if workers is None else workers
     held = len(ctx.state("tasks").held.get(ctx.actor.casefold(), ()))
     blank = dispatch.Worker(ctx.actor, frozenset(), 1, held)
-    return next((one for one in crowd if same_agent(one.id, ctx.actor)), blank)
+    return next((one for one in workers if same_agent(one.id, ctx.actor)), blank)
 
 
 def named_paths(task: Task) -> list[str]:
@@ -84,7 +87,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def holders(ctx: Context, task: Task) -> tuple[Reservation, ...]:
-    """Return the reservations of others that have a path in common with those that the task names."""
+    """Return the reservations of others that overlap the paths that the task names; none if a check takes too long."""
     state = ctx.state("reservations")
     if not state.held:
         return ()
@@ -100,8 +103,8 @@ def holder_row(one: Reservation) -> dict[str, Any]:
 
 
 def _mine(task: Task, me: dispatch.Worker) -> bool:
-    heir = bool(task.attempts) and task.last.agent.casefold() in me.stands_in
-    return heir or (task.preferred is not None and same_agent(task.preferred, me.id))
+    replaces_last = bool(task.attempts) and task.last.agent.casefold() in me.stands_in
+    return replaces_last or (task.preferred is not None and same_agent(task.preferred, me.id))
 
 
 def _why(ctx: Context, task: Task, me: dispatch.Worker) -> str:

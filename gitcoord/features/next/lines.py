@@ -1,4 +1,4 @@
-"""Lines: the picture of `gitcoord next` as text for people."""
+"""Lines: the answer of `gitcoord next` as text for people."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ COMMANDS = (
 
 
 def lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the answer of `picture.compose` as lines for a terminal."""
     yield f"{answer['agent']}: {_plain(answer['do'])}"
     if "begin" in answer:
         yield from _begin(answer["begin"])

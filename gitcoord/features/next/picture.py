@@ -1,4 +1,4 @@
-"""Picture: what one agent must know now, as JSON values; empty parts are left out."""
+"""Picture: what one agent needs to know now, as JSON values; empty parts are left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitcoord.core.commands import Context
 from gitcoord.core.errors import Refused
 from gitcoord.core.names import same_agent
 from gitcoord.core.text import cut
-from gitcoord.features import conflicts
+from gitcoord.features.conflicts.events import SEVERITIES
 from gitcoord.features.messages import queries as message_queries
 from gitcoord.features.messages.state import StoredMessage, is_over, is_read
 from gitcoord.features.next import choice
@@ -40,14 +40,14 @@ class HeldTasks:
 
 
 def check_member(ctx: Context) -> None:
-    """Raise Refused if no member of the fleet asks."""
+    """Raise Refused if `ctx.actor` is not a member of the fleet."""
     known = ctx.fleet.members.get(ctx.actor)
     if known is None or known.left:
         raise Refused("no agent of this fleet is named: name yours with --as or GITCOORD_AGENT, or run `gitcoord init`")
 
 
 def tasks_of(ctx: Context, agent: str) -> HeldTasks:
-    """Return the tasks that an agent has: those in progress first, then in the order in which it got them."""
+    """Return the tasks that an agent has: running ones first, then in the order in which it got them."""
     state = ctx.state("tasks")
     tasks: list[Task] = [state.tasks[uid] for uid in state.held.get(agent.casefold(), ())]
     working = [one for one in tasks if one.status != ASSIGNED]
@@ -56,7 +56,7 @@ def tasks_of(ctx: Context, agent: str) -> HeldTasks:
 
 
 def has_work(ctx: Context) -> bool:
-    """Return whether the agent has as many tasks in progress as it has slots."""
+    """Return whether `ctx.actor` has as many accepted tasks as it has slots."""
     return len(tasks_of(ctx, ctx.actor).working) >= choice.worker(ctx).slots
 
 
@@ -70,14 +70,17 @@ def reservations_of(ctx: Context, agent: str) -> list[dict[str, Any]]:
 
 
 def unread(ctx: Context) -> list[StoredMessage]:
-    """Return the messages to `ctx.actor` that it has not read, the most urgent first. Raise Refused."""
+    """Return the unread messages to `ctx.actor`, the most urgent first. Raise Refused if it is not a member."""
     state = ctx.state("messages")
     found = [one for one in message_queries.mine(ctx) if not (is_read(state, one, ctx.actor) or is_over(one, ctx))]
     return sorted(found, key=lambda one: PRIORITIES.index(one.priority))
 
 
 def compose(ctx: Context, *, begins: bool = False) -> dict[str, Any]:
-    """Return the whole picture. `begins`: with all that is needed to begin the task that the agent has."""
+    """Return the picture for `ctx.actor`. `begins`: include all about its first task, in `begin`.
+
+    Raise Refused if `ctx.actor` is not a member.
+    """
     check_member(ctx)
     held, waiting, ranking = tasks_of(ctx, ctx.actor), unread(ctx), choice.ranked(ctx)
     task = held.working[0] if begins and held.working else None
@@ -99,7 +102,7 @@ def compose(ctx: Context, *, begins: bool = False) -> dict[str, Any]:
 
 
 def _advice(ctx: Context, held: HeldTasks, ranking: choice.Ranking, task: Task | None) -> str:
-    """Return the one thing to do now, in words, with the command."""
+    """Return the next step in words, with the command to run."""
     if task is not None:
         return f"work on {task.id[:8]}, then run `gitcoord task finish {task.id[:8]} RESULT`"
     if held.working and has_work(ctx):
@@ -108,7 +111,7 @@ def _advice(ctx: Context, held: HeldTasks, ranking: choice.Ranking, task: Task |
     if held.assigned or ranking.candidates:
         one = (held.assigned or [ranking.candidates[0].task])[0]
         return f"run `gitcoord next --claim`: it claims {one.id[:8]} {one.title!r}"
-    return "nothing to claim: no ready task suits this agent"
+    return "nothing to claim: no ready task suits this agent; `gitcoord ready` says why"
 
 
 def _message(ctx: Context, one: StoredMessage) -> dict[str, Any]:
@@ -157,8 +160,7 @@ def _conflicts(ctx: Context) -> list[dict[str, Any]]:
                     "since": one.since,
                 }
             )
-    severities = conflicts.SEVERITIES
-    return sorted(rows, key=lambda one: -severities.index(one["severity"]))
+    return sorted(rows, key=lambda one: -SEVERITIES.index(one["severity"]))
 
 
 def _candidate(one: choice.Candidate) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def _candidate(one: choice.Candidate) -> dict[str, Any]:
 
 
 def _begin(ctx: Context, task: Task) -> dict[str, Any]:
-    """Return all that the agent needs to work on its task: the text, what it waited for, who holds its paths."""
+    """Return all that the agent needs for its task: text, results of earlier tasks and attempts, reserved paths."""
     tasks = ctx.state("tasks").tasks
     before = [tasks[uid] for uid in task.after if uid in tasks]
     value = {

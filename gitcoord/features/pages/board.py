@@ -1,6 +1,6 @@
-"""The board: who does what, on which branch, since when; tasks, reservations, conflicts, and the newest words.
+"""The board: who does what, on which branch, since when; tasks, reservations, conflicts, and the newest messages.
 
-It follows from the ledger alone, so that the page beside the log is the same on every machine. Times are the ledger's.
+It is computed from the ledger alone, so that each machine writes the same page. Times are ledger time.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from typing import Any
 from gitcoord.core import times
 from gitcoord.core.commands import FleetView
 from gitcoord.core.text import cut
-from gitcoord.features.conflicts import SEVERITIES
+from gitcoord.features.conflicts.events import SEVERITIES
 from gitcoord.features.pages.markdown import inline
 from gitcoord.features.tasks.queries import blocked
 from gitcoord.features.tasks.state import CREATED, DONE, FAILED, HELD, INPUT_REQUIRED, READY, STATUSES, Task
 from gitcoord.features.typed import PRIORITIES
 
 BOARD = "board.md"
-ROWS_MAX = 20  # of each part: the page is for a glance, the lists have all
+ROWS_MAX = 20  # of each section: the page is an overview, the commands list all
 PATHS_SHOWN = 5
 TITLE_SHOWN = 120  # characters
 WORDS_SHOWN = 200
 
 ContentAt = Callable[[int], str]
-"""Returns the content of the event at a position."""
+"""A function from a position to the content of its event."""
 
 
 def compose(fleet: FleetView, content_at: ContentAt | None) -> dict[str, Any]:
-    """Return the board as JSON values. Without `content_at` the newest words are left out."""
+    """Return the board as JSON values. Without `content_at` it has no messages."""
     states = fleet.states
     tasks: Mapping[str, Task] = states["tasks"].tasks
     working = [tasks[uid] for held in states["tasks"].held.values() for uid in held]
@@ -112,7 +112,7 @@ def _task(task: Task, tasks: Mapping[str, Task]) -> dict[str, Any]:
 
 
 def _words(fleet: FleetView, content_at: ContentAt | None) -> list[dict[str, Any]]:
-    """Return the newest messages, the newest first: those that everybody may read, as the log has them."""
+    """Return the newest messages, the newest first."""
     if content_at is None:
         return []
     newest = [*fleet.states["messages"].messages.values()][-ROWS_MAX // 2 :]
@@ -130,30 +130,31 @@ def _words(fleet: FleetView, content_at: ContentAt | None) -> list[dict[str, Any
     return rows
 
 
-# As text: `say` makes others' words fit the place
+# As text: `escape` makes text of others harmless where it is shown
 
 
-Say = Callable[[str], str]
+Escape = Callable[[str], str]
 
 
-def sections(board: Mapping[str, Any], say: Say) -> Iterator[tuple[str, list[str]]]:
-    """Yield the parts of the board that are not empty: a title, and a line for each row."""
-    yield "At work", [_working_line(one, say) for one in board["working"]] or ["nobody has a task"]
+def sections(board: Mapping[str, Any], escape: Escape) -> Iterator[tuple[str, list[str]]]:
+    """Yield the sections of the board that are not empty: a title, and a line for each row."""
+    yield "At work", [_working_line(one, escape) for one in board["working"]] or ["nobody has a task"]
     parts = {
-        "Free": [f"{say(one['agent'])}: {one['status']}" for one in board["free"]],
-        "Conflicts": [_conflict_line(one, say) for one in board["conflicts"]],
-        "Ready": [_task_line(one, say) for one in board["ready"]],
-        "Blocked": [f"{_task_line(one, say)}: {say(one.get('blocked', ''))}" for one in board["blocked"]],
-        "Reserved": [_reserved_line(one, say) for one in board["reservations"]],
+        "Free": [f"{escape(one['agent'])}: {one['status']}" for one in board["free"]],
+        "Conflicts": [_conflict_line(one, escape) for one in board["conflicts"]],
+        "Ready": [_task_line(one, escape) for one in board["ready"]],
+        "Blocked": [f"{_task_line(one, escape)}: {escape(one.get('blocked', ''))}" for one in board["blocked"]],
+        "Reserved": [_reserved_line(one, escape) for one in board["reservations"]],
         "Done": [
-            f"{_task_line(one, say)}, by {say(one.get('agent', ''))}, {times.shown(one['over'])}{_where(one, say)}"
+            f"{_task_line(one, escape)}, by {escape(one.get('agent', ''))}, {times.shown(one['over'])}"
+            f"{_where(one, escape)}"
             for one in board["done"]
         ],
         "Failed": [
-            f"{_task_line(one, say)}, {times.shown(one['over'])}: {say(one.get('reason', ''))}"
+            f"{_task_line(one, escape)}, {times.shown(one['over'])}: {escape(one.get('reason', ''))}"
             for one in board["failed"]
         ],
-        "Newest words": [_words_line(one, say) for one in board["words"]],
+        "Newest words": [_words_line(one, escape) for one in board["words"]],
     }
     names = {"At work": "working", "Reserved": "reservations"}
     for title, rows in parts.items():
@@ -162,45 +163,47 @@ def sections(board: Mapping[str, Any], say: Say) -> Iterator[tuple[str, list[str
             yield title, [*rows, *([f"… and {more} more"] if more else [])]
 
 
-def _working_line(one: Mapping[str, Any], say: Say) -> str:
+def _working_line(one: Mapping[str, Any], escape: Escape) -> str:
     share = f", {one['share']:.0%}" if one["share"] else ""
     late = ", overdue" if "overdue" in one else ""
-    asks = f": {say(one['asks'])}" if one["asks"] else ""
+    asks = f": {escape(one['asks'])}" if one["asks"] else ""
     status = f"{one['status']} since {times.shown(one['since'])}{share}{late}"
-    return f"{say(one['agent'])}: {say(one['title'])} ({say(one['id'][:8])}), {status}{_where(one, say)}{asks}"
+    return (
+        f"{escape(one['agent'])}: {escape(one['title'])} ({escape(one['id'][:8])}), {status}{_where(one, escape)}{asks}"
+    )
 
 
-def _where(one: Mapping[str, Any], say: Say) -> str:
-    branch = f", on {say(one['branch'])}" if "branch" in one else ""
+def _where(one: Mapping[str, Any], escape: Escape) -> str:
+    branch = f", on {escape(one['branch'])}" if "branch" in one else ""
     return branch + (f", pull request {one['pull_request']}" if "pull_request" in one else "")
 
 
-def _task_line(one: Mapping[str, Any], say: Say) -> str:
-    return f"{say(one['title'])} ({say(one['id'][:8])}, {one['priority']})"
+def _task_line(one: Mapping[str, Any], escape: Escape) -> str:
+    return f"{escape(one['title'])} ({escape(one['id'][:8])}, {one['priority']})"
 
 
-def _reserved_line(one: Mapping[str, Any], say: Say) -> str:
-    why = f": {say(one['why'])}" if one["why"] else ""
-    return f"{say(one['agent'])}: {_all(one['paths'], say)} until {times.shown(one['until'])}{why}"
+def _reserved_line(one: Mapping[str, Any], escape: Escape) -> str:
+    why = f": {escape(one['why'])}" if one["why"] else ""
+    return f"{escape(one['agent'])}: {_all(one['paths'], escape)} until {times.shown(one['until'])}{why}"
 
 
-def _conflict_line(one: Mapping[str, Any], say: Say) -> str:
-    whose = f" of {_all(one['agents'], say)}" if one["agents"] else ""
+def _conflict_line(one: Mapping[str, Any], escape: Escape) -> str:
+    whose = f" of {_all(one['agents'], escape)}" if one["agents"] else ""
     since = f"{one['severity']}, since {times.shown(one['since'])}"
-    return f"{say(one['a'])} and {say(one['b'])}{whose} in {_all(one['files'], say)} ({since})"
+    return f"{escape(one['a'])} and {escape(one['b'])}{whose} in {_all(one['files'], escape)} ({since})"
 
 
-def _words_line(one: Mapping[str, Any], say: Say) -> str:
-    to = f" to {_all(one['to'][:PATHS_SHOWN], say)}" if one["to"] else ""
-    return f"{say(one['from'])}{to}, {say(one['type'])}, {times.shown(one['at'])}: {say(one['text'])}"
+def _words_line(one: Mapping[str, Any], escape: Escape) -> str:
+    to = f" to {_all(one['to'][:PATHS_SHOWN], escape)}" if one["to"] else ""
+    return f"{escape(one['from'])}{to}, {escape(one['type'])}, {times.shown(one['at'])}: {escape(one['text'])}"
 
 
-def _all(texts: Sequence[str], say: Say) -> str:
-    return ", ".join(map(say, texts))
+def _all(texts: Sequence[str], escape: Escape) -> str:
+    return ", ".join(map(escape, texts))
 
 
 def markdown(fleet: FleetView, content_at: ContentAt) -> str:
-    """Render `board.md`."""
+    """Return the page `board.md`."""
     board = compose(fleet, content_at)
     counts = ", ".join(f"{number} {status}" for status, number in board["counts"].items()) or "no tasks yet"
     leader = inline(board["leader"]) if board["leader"] else "nobody"

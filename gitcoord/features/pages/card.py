@@ -1,4 +1,4 @@
-"""The fleet's card: the ledger branch's README, by which a newcomer knows where they are and how to join."""
+"""The fleet's card: the README of the ledger branch, which tells a newcomer what the branch is and how to join."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gitcoord.features.pages.markdown import inline
 
 
 def readme(fleet: FleetState) -> str:
-    """Render the card from the state alone: the same bytes on every machine."""
+    """Return the card as Markdown, from the state alone: the same bytes on every machine. Return "" without a fleet."""
     founded = fleet.members.founded
     if founded is None:
         return ""
@@ -32,7 +32,7 @@ def readme(fleet: FleetState) -> str:
     return f"""# The ledger of a gitcoord fleet
 
 Agents that work on this repository coordinate here. This branch shares no history with the code; programs
-write it, people read it. **Do not commit to it by hand**: a line that its author did not sign counts for nothing.
+write it, people read it. **Do not commit to it by hand**: a line without its author's signature has no effect.
 
 - [board.md](board.md): who does what, since when
 - [communication.md](communication.md): the newest conversations · [archive.md](archive.md): the older ones

@@ -1,7 +1,7 @@
 """Headings: each event of a snapshot has a heading with its author, its recipients and its type.
 
-A fleet may word them in its own way: a template is plain words and the fields `{actor}`, `{to}`,
-`{type}` and `{time}`. What would change the page (Markdown, line ends, unknown fields) is refused
+A fleet can set templates of its own: plain words and the fields `{actor}`, `{to}`, `{type}` and
+`{time}`. A template that would change the page (Markdown, line ends, unknown fields) is refused
 when it is configured.
 """
 
@@ -28,7 +28,7 @@ HEADINGS: Mapping[str, str] = {
     "directive_issued": "{actor} directs {to}",
     ANY_TYPE: "{actor} {type}",
 }
-"""From event type to the words of its heading; `*`: every type that is not named."""
+"""Event type → template of its heading. `*`: all other types."""
 
 TEMPLATE_CHARACTERS_MAX = 200
 RECIPIENTS_SHOWN_MAX = 5  # an event may name 100
@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One conversation; its entries in ledger order, without the oldest, that are `hidden`."""
+    """One conversation, with its entries in ledger order. `hidden`: the number of older entries that are left out."""
 
     number: int
     entries: Sequence[Entry]
@@ -86,7 +86,7 @@ def _value(field: str, entry: Entry, interaction: Interaction) -> str:
 
 
 def _recipients(entry: Entry, interaction: Interaction) -> str:
-    """Return the recipients: those that the event names; for an answer, the asker."""
+    """Return the recipients in words: those that the event names; for an answer without them, the agent that asked."""
     if entry.to:
         names = [inline(name) for name in entry.to[:RECIPIENTS_SHOWN_MAX]]
         more = len(entry.to) - len(names)

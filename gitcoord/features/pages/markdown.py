@@ -6,9 +6,9 @@ markers at a line's beginning is not fooled either), and forges look for mention
 commit ids, URLs, formulas and diagrams everywhere except in code. Backslash escapes cannot promise
 that: forges look for mentions after they are gone.
 
-Inside it, what the eye cannot see or what would lie about order is spelled out (`core/text.py`), and so are the words
-that it is spelled with. Long lines are broken, with `↩`, since code is not wrapped by browsers. Both can be undone
-exactly.
+Inside the block, invisible characters and those that change the order of text are spelled out (`core/text.py`), and so
+is text that looks like such a spelling. Long lines are broken, with `↩`, since browsers do not wrap code. Both can be
+undone exactly.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ WIDTH = 100  # columns that a forge's page shows of a code block without a scrol
 NAME_CHARACTERS_MAX = 80  # an agent's id has at most 63; an imported author may have any number
 
 _UNSEEN = (
-    text_.UNSEEN + "|[\u2400-\u2426]"  # the pictures that we show instead
+    text_.UNSEEN + "|[\u2400-\u2426]"  # the control pictures that stand in for such characters
     r"|<(?=!--[ \t\n]*(?i:BEGIN|END)[ \t\n]+(?i:COMMUNICATION))"  # a marker of ours
-    r"|⟨(?=U\+)|↩(?=\n|\Z)"  # the words that we spell with
+    r"|⟨(?=U\+)|↩(?=\n|\Z)"  # our spelling itself
 )
 _TOO_LONG = re.compile(rf"(?=.{{{WIDTH + 1}}})(?:.{{{WIDTH // 2},{WIDTH - 1}}} |.{{{WIDTH}}})")
 _PLAIN = re.compile(r"[A-Za-z0-9]+(?:[ _-][A-Za-z0-9]+)*\Z|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z\Z")
@@ -37,9 +37,9 @@ def visible(text: str) -> str:
 
 
 def block(text: str, *, indent: str = "") -> list[str]:
-    """Return the lines of a code block that shows `text`; none for no text. A blank line must come before it.
+    """Return the lines of a code block that shows `text`; none for an empty text. Put a blank line before the block.
 
-    `indent` is that of the list item which the block is part of.
+    `indent`: that of the list item which contains the block.
     """
     if not text:
         return []
@@ -47,7 +47,7 @@ def block(text: str, *, indent: str = "") -> list[str]:
     lines: list[str] = []
     for line in _edges_shown(visible(text)).split("\n"):
         words = line.rstrip(_BLANK)
-        if len(words) > WIDTH:  # blanks at its end stay: a last line of blanks would be dropped
+        if len(words) > WIDTH:  # blanks at the line's end stay there: Markdown drops a last line of blanks
             line = _TOO_LONG.sub("\\g<0>↩\n", words) + line[len(words) :]
         lines += [margin + part if part else "" for part in line.split("\n")]
     return lines

@@ -19,7 +19,8 @@ reason says who may. The tables are beside the events in the code (`AUTHORITY` i
 
 An event of a type that is in no table (a note, a question, a type of your own) is speech: any member may write it,
 guests too, and it binds nobody. Control words (`*autonomy:full`, `*workflow:start NAME`) need the right to what they
-ask for. Where a thing is not known, any member but a guest may speak of it: the fold says that there is no such thing.
+ask for. If an event names a task or the like that the ledger does not have, any member but a guest may write it; the
+fold then reports that there is no such task.
 
 | word | means |
 |---|---|

@@ -1,7 +1,7 @@
 """Snapshots: the newest interactions on one page, the older ones in an archive, for people to read.
 
-Pure functions of what they are given: the same ledger prefix gives the same bytes on every machine.
-Files cost as much to keep as what changed: `changed` names the few to render again.
+The functions are pure: the same ledger prefix gives the same bytes on every machine.
+An event changes only a few files: `changed` names those to render again.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ _POSITION = re.compile(r"^Ledger position (\d{1,16})\b", re.MULTILINE | re.ASCII
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a fleet wants its snapshot: `recent` interactions on the page, and its own `headings`.
+    """A fleet's settings for its snapshot: how many `recent` interactions the page has, and templates of `headings`.
 
-    Refused, with what is wrong, if it cannot be shown so. Types that `headings` leaves out keep ours.
+    Raise Refused, with the problems, if a value is not valid. Types that `headings` omits keep the built-in template.
     """
 
     recent: int = 3
@@ -75,9 +75,9 @@ class Layout:
 
 
 def communication(interactions: Sequence[Interaction], layout: Layout, *, position: int) -> str:
-    """Render the page of the last `layout.recent` of the `interactions`, which are in the order of their first events.
+    """Return the page of the last `layout.recent` of the `interactions`, which are in the order of their first events.
 
-    Not by number: anybody can give one, and the largest would stay on the page forever.
+    They are not ordered by number, because authors can choose one: the largest would stay on the page forever.
     """
     recent = interactions[-layout.recent :]
     links = f"older interactions: [{ARCHIVE}]({ARCHIVE}) · about this place: [README.md](README.md)"
@@ -95,7 +95,7 @@ def communication(interactions: Sequence[Interaction], layout: Layout, *, positi
 
 
 def archive(interactions: Sequence[Interaction], layout: Layout) -> str:
-    """Render `archive.md`: all that is older than the page, or the index of volumes as soon as there are volumes."""
+    """Return `archive.md`: the interactions older than those on the page; if there are volumes, the index of them."""
     archived, _ = split([one.number for one in interactions], layout)
     if is_split(archived):
         return render_archive_index(archived)
@@ -140,15 +140,15 @@ def split(numbers: Iterable[int], layout: Layout) -> tuple[list[int], list[int]]
 
 
 def is_split(archived: Collection[int]) -> bool:
-    """Return whether the archive needs more than one file. Interactions never vanish, so it never goes back."""
+    """Return whether the archive needs more than one file. Interactions are never removed, so this stays true."""
     return len(archived) > VOLUME_INTERACTIONS
 
 
 def volumes_of(archived: Iterable[int]) -> dict[int, list[int]]:
     """Return the numbers of each volume, ascending; `archived` has them in the order of their first events.
 
-    Volume 1 holds the first 100 interactions, 2 the next 100. Not by number: authors choose numbers, and far apart
-    ones would make a file each.
+    Volume 1 has the first VOLUME_INTERACTIONS, and so on. Volumes are not ranges of numbers, because authors can choose
+    a number: distant ones would make a file each.
     """
     ordered = list(archived)
     return {
@@ -162,14 +162,17 @@ def volume_path(volume: int) -> str:
 
 
 def paths(numbers: Iterable[int], layout: Layout) -> list[str]:
-    """Return every file of a snapshot of these interactions. Other files under `archive/` are left-overs."""
+    """Return the paths of all files in a snapshot of these interactions.
+
+    Other files under `archive/` are left-overs.
+    """
     archived, _ = split(numbers, layout)
     volumes = [volume_path(volume) for volume in volumes_of(archived)] if is_split(archived) else []
     return [COMMUNICATION, ARCHIVE, *volumes]
 
 
 def changed(before: Iterable[int], after: Iterable[int], *, touched: Collection[int], layout: Layout) -> set[str]:
-    """Return the files to render again, for an unchanged layout: all others keep their bytes.
+    """Return the paths of the files to render again, for an unchanged layout: all others keep their bytes.
 
     `before`, `after`: the numbers of all interactions at the last snapshot and now, in the order of their first
     events; `touched`: those that have had events since.
@@ -215,7 +218,7 @@ def parse_position(text: str) -> int | None:
 def _fitted(
     interactions: Sequence[Interaction], render: Callable[[Entry, Interaction], list[str]]
 ) -> Iterator[tuple[Interaction, list[str]]]:
-    """Yield each interaction with the lines of its newest entries, as many as the page has room for."""
+    """Yield each interaction with the lines of its newest entries, as many as its share of the page allows."""
     for interaction, most in zip(interactions, _shares(interactions)):
         shown: list[list[str]] = []
         for entry in reversed(interaction.entries[-ENTRIES_SHOWN_MAX:]):
@@ -230,8 +233,9 @@ def _fitted(
 
 
 def _shares(interactions: Sequence[Interaction]) -> list[float]:
-    """Return how many bytes of the page each may have: as many as it needs by an estimate, and of the rest as much as
-    every other. So what one author writes leaves room for the others' conversations.
+    """Return the share of the page, in bytes, of each interaction: its estimated need, or at least an equal share.
+
+    A long conversation therefore leaves room for the others.
     """
     needs = [
         sum(min(len(one.content), CONTENT_CHARACTERS_MAX) * _BYTES + _ENTRY_BYTES for one in log.entries)
@@ -267,7 +271,7 @@ def _archived_page(title: str, links: str, interactions: Iterable[Interaction]) 
 def _archived(entry: Entry, interaction: Interaction) -> list[str]:
     who, what, when = inline(entry.actor), inline(entry.type), inline(entry.timestamp)
     who += f" via {inline(entry.via)}" if entry.via else ""
-    opens = "\\[" if "]" in f"{who}{what}{when}" else "["  # else `]:` makes a definition of a link of the line
+    opens = "\\[" if "]" in f"{who}{what}{when}" else "["  # otherwise `]:` would define a link
     return [f"- {opens}{who} {what} {when}]", "", *_content(entry, indent="  ")]
 
 

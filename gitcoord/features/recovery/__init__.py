@@ -1,6 +1,6 @@
 """Recovery: an agent that is gone is restarted, or replaced, or its work goes to other agents, or people are alerted.
 
-The leader tries one strategy after the other, as the fleet has configured them, and keeps the outcome of each.
+The leader tries one strategy after the other, in the order of the setting `recovery`, and the state has each outcome.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class ShowRecovery(Arguments):
 
 
 def list_(ctx: Context, args: ListRecoveries) -> list[dict[str, Any]]:
-    whose = member(ctx, args.agent) if args.agent is not None else None
+    agent = member(ctx, args.agent) if args.agent is not None else None
     found: list[Recovery] = list(ctx.state("recovery").recoveries.values())
     return [
         {**to_row(one), "strategies": [step.strategy for step in one.steps if step.strategy]}
         for one in found
-        if whose in (None, one.agent) and not (args.open and one.outcome)
+        if agent in (None, one.agent) and not (args.open and one.outcome)
     ]
 
 
@@ -66,7 +66,7 @@ def rate(ctx: Context, args: Arguments) -> dict[str, Any]:
     }
 
 
-def broken(ctx: Context, args: Arguments) -> list[dict[str, Any]]:
+def list_circuits(ctx: Context, args: Arguments) -> list[dict[str, Any]]:
     return [
         circuits.to_row(one, ctx)
         for one in ctx.state("recovery").circuits.values()
@@ -99,7 +99,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         help="List failing agents, and when each is tried again",
         example="gitcoord recovery circuits",
         arguments=Arguments,
-        ask=broken,
+        ask=list_circuits,
         columns=("agent", "circuit", "failures", "reason", "half_open_from"),
     ),
 }

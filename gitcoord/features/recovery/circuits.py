@@ -33,7 +33,7 @@ CLOSED: Literal["closed"] = "closed"
 
 
 class _CircuitEvent(Payload):
-    """The leader changes an agent's circuit. `to` has the agents that depend on that agent."""
+    """The leader changes an agent's circuit. The event's `to` has the agents that depend on that agent."""
 
     agent: Agent
     reason: Words = ""
@@ -57,14 +57,14 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "circuit_closed": CircuitClosed,
 }
 
-BECOMES: Mapping[type[BaseModel], Literal["open", "half-open", "closed"]] = {
+STATE_AFTER: Mapping[type[BaseModel], Literal["open", "half-open", "closed"]] = {
     CircuitOpened: OPEN,
     CircuitHalfOpened: HALF_OPEN,
     CircuitClosed: CLOSED,
 }
 
 
-IS_GONE = "it is gone, do not ask it"
+IS_GONE = "it is gone, send it no requests"
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class Circuit:
 
     @property
     def wait_s(self) -> float:
-        """Return the wait BEFORE the agent is tried again: none after a first absence, then longer each time."""
+        """Return the seconds to wait BEFORE the next trial: 0 after a first absence, then twice as long each time."""
         if self.reason == IS_GONE and self.tries <= 1:
             return 0.0
         return min(OPEN_S * float(2 ** min(max(self.tries - 1, 0), 20)), OPEN_S_MAX)
@@ -102,13 +102,13 @@ def fold(circuits: Circuits, sequenced: SequencedEvent) -> str | None:
                 one = circuits[sequenced.event.actor.casefold()]
                 one.failures, one.tried = 0, "done"
         case _CircuitEvent() as change:
-            return _turn(circuits, sequenced, change)
+            return _change_state(circuits, sequenced, change)
     return None
 
 
-def _turn(circuits: Circuits, sequenced: SequencedEvent, change: _CircuitEvent) -> str | None:
+def _change_state(circuits: Circuits, sequenced: SequencedEvent, change: _CircuitEvent) -> str | None:
     one = _of(circuits, change.agent)
-    one.state, one.since, one.reason = BECOMES[type(change)], sequenced.event.timestamp, change.reason
+    one.state, one.since, one.reason = STATE_AFTER[type(change)], sequenced.event.timestamp, change.reason
     one.position = sequenced.position
     one.turns, one.tried, one.failures = one.turns + 1, "", 0
     one.tries = {OPEN: one.tries + 1, HALF_OPEN: one.tries, CLOSED: 0}[one.state]
@@ -134,9 +134,9 @@ def duty(circuits: Circuits, ctx: Context) -> Iterator[Duty]:
         one = circuits.get(key)
         if one is None and agent.liveness == GONE and key in needed:
             one = Circuit(agent.id)
-        turn = TURNS[one.state](one, agent, ctx, key in needed) if one is not None else None
-        if one is not None and turn is not None:
-            type_, reason = turn
+        change = TRANSITIONS[one.state](one, agent, ctx, key in needed) if one is not None else None
+        if one is not None and change is not None:
+            type_, reason = change
             yield Duty(
                 type_,
                 f"{agent.id}: {reason}",
@@ -157,22 +157,22 @@ def _when_closed(one: Circuit, agent: roster.Agent, ctx: Context, needed: bool) 
 
 def _when_open(one: Circuit, agent: roster.Agent, ctx: Context, needed: bool) -> tuple[str, str] | None:
     if agent.liveness != GONE and ctx.age_s(one.since, one.position) >= one.wait_s:
-        return "circuit_half_opened", "it may be tried"
+        return "circuit_half_opened", "it gets one task as a trial"
     return None
 
 
 def _when_half_open(one: Circuit, agent: roster.Agent, ctx: Context, needed: bool) -> tuple[str, str] | None:
     if agent.liveness == GONE:
-        return "circuit_opened", "it is gone again, do not ask it"
+        return "circuit_opened", "it is gone again, send it no requests"
     if one.tried == "failed":
-        return "circuit_opened", "the trial failed, do not ask it"
+        return "circuit_opened", "the trial failed, send it no requests"
     if one.tried == "done" or ctx.age_s(one.since, one.position) >= QUIET_S:
         return "circuit_closed", "it works again"
     return None
 
 
-Turn = Callable[[Circuit, roster.Agent, Context, bool], "tuple[str, str] | None"]
-TURNS: Mapping[str, Turn] = {CLOSED: _when_closed, OPEN: _when_open, HALF_OPEN: _when_half_open}
+Transition = Callable[[Circuit, roster.Agent, Context, bool], "tuple[str, str] | None"]
+TRANSITIONS: Mapping[str, Transition] = {CLOSED: _when_closed, OPEN: _when_open, HALF_OPEN: _when_half_open}
 
 
 def to_row(one: Circuit, ctx: Context) -> dict[str, Any]:
@@ -188,11 +188,11 @@ def to_row(one: Circuit, ctx: Context) -> dict[str, Any]:
 
 
 def why_not_ask(ctx: Context, agent: str) -> str | None:
-    """Return why no agent should send this one a request now; None if all is well, or if a trial is welcome."""
+    """Return why nobody should send `agent` a request now; None unless its circuit is open."""
     one: Circuit | None = ctx.state("recovery").circuits.get(agent.casefold())
     if one is None or one.state != OPEN:
         return None
     known = agents.get(ctx, agent)
     is_gone = known is not None and known.liveness == GONE
-    again = "once it is back" if is_gone else f"from {times.later(one.since, one.wait_s)}"
-    return f"{one.agent}: {one.reason} (again {again})"
+    again = "when it is back" if is_gone else f"from {times.later(one.since, one.wait_s)}"
+    return f"{one.agent}: {one.reason} (try again {again})"

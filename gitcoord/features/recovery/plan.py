@@ -18,7 +18,7 @@ from gitcoord.features.recovery.state import LACKING_MAX, Loss, Recovery, State
 from gitcoord.features.tasks import duties as task_duties
 
 WINDOW_S = 3600.0  # the window of the setting `restarts_max`
-TOLD_MAX = 100  # dependants named in one event
+RECIPIENTS_MAX = 100  # dependants named in one event
 
 Strategy = Literal["restart", "backup", "redistribute", "degrade", "escalate"]
 
@@ -32,7 +32,7 @@ class Case:
     number: int
     loss: Loss
     recovery: Recovery | None  # None: it begins now
-    losses: Sequence[str]  # this agent's recent ones
+    losses: Sequence[str]  # when this agent was lost lately, oldest first
 
     def duty(self, type_: str, words: str, *, to: Iterable[str] = (), **data: Any) -> Duty:
         return Duty(
@@ -40,20 +40,20 @@ class Case:
             f"{self.agent.id} {words}",
             f"{type_}:{self.agent.registration}:{self.number}",
             {"agent": self.agent.id, **data},
-            tuple(to)[:TOLD_MAX],
+            tuple(to)[:RECIPIENTS_MAX],
             self.agent.registration,
         )
 
     @property
     def repeated(self) -> bool:
-        """Return whether the agent was lost more often than it may be restarted."""
+        """Return whether the agent was lost more often within WINDOW_S than `restarts_max` permits."""
         since = times.later(self.ctx.now, -WINDOW_S)
         most: int = _settings(self.ctx).restarts_max
         return sum(at >= since for at in self.losses) > most
 
 
 def duty(state: State, ctx: Context) -> Iterator[Duty]:
-    """Yield the duties of recoveries. A recovery begins in the tick that finds the agent lost, to save a tick."""
+    """Yield the duties of all recoveries. A recovery begins in the same tick that finds the agent lost."""
     strategies: Sequence[Strategy] = _settings(ctx).recovery
     yield from circuits.duty(state.circuits, ctx)
     for case in _cases(state, ctx) if strategies else ():
@@ -73,8 +73,8 @@ def _cases(state: State, ctx: Context) -> Iterator[Case]:
     known: Mapping[str, Agent] = ctx.state("agents").agents
     for key, loss in state.lost.items():
         agent, recovery = known.get(key), state.recoveries.get(loss.recovery)
-        lasts = not loss.recovery or (recovery is not None and not recovery.outcome)
-        if agent is not None and agent.liveness == GONE and lasts:
+        is_open = not loss.recovery or (recovery is not None and not recovery.outcome)
+        if agent is not None and agent.liveness == GONE and is_open:
             yield Case(ctx, agent, agent.changes, loss, recovery, state.losses.get(key, ()))
     for agent, seen in watching.lost(ctx.state("agents"), ctx):
         if agent.key not in state.lost:
@@ -113,7 +113,7 @@ def _restart(case: Case) -> Done:
 
 
 def _backup(case: Case) -> Done:
-    """Return the first available agent in the chain of backups."""
+    """Activate the first available agent in the chain of backups: the agent's backup, the backup's backup, …"""
     free = {one.key: one for one in agents.available(case.ctx)}
     passed = {case.agent.key}
     name = case.agent.backup
@@ -131,7 +131,7 @@ def _backup(case: Case) -> Done:
 
 
 def _redistribute(case: Case) -> Done:
-    """Give the agent's tasks to agents that can do them. It is not enough if a capability is missing."""
+    """Release the agent's tasks for other agents. This is not enough if a capability or a dependency is missing."""
     released = _released(case)
     words = f"is gone: {len(released)} of its tasks go to others"
     redistributed = case.duty("work_redistributed", words, tasks=len(released))
@@ -177,16 +177,20 @@ STRATEGIES: Mapping[str, Any] = {
 
 
 def _released(case: Case) -> list[Duty]:
-    """Return the releases of the agent's tasks. What an agent claimed itself, it keeps for the grace of its lease:
-    somebody may start it again, and go on."""
+    """Return the releases of the agent's assigned tasks.
+
+    An agent that claims tasks itself keeps them until its lease ends, because a person may restart it.
+    """
     if not case.agent.accept_assignments:
         return []
     return task_duties.release_all(case.ctx.state("tasks"), case.agent.id, f"{case.agent.id} is gone")
 
 
 def _missing(case: Case) -> tuple[list[str], list[str]] | None:
-    """Return the capabilities that no agent has any more, and the dependants; None if there are neither."""
-    others = {able for one in agents.available(case.ctx) if one.key != case.agent.key for able in one.capabilities}
+    """Return the capabilities that no agent has any more, and the agents that depend on it; None if both are empty."""
+    others = {
+        capability for one in agents.available(case.ctx) if one.key != case.agent.key for capability in one.capabilities
+    }
     capabilities = [one for one in case.agent.capabilities if one not in others]
     dependants = [
         one.id

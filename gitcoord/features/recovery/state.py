@@ -89,7 +89,7 @@ EVENTS: Mapping[str, type[BaseModel]] = {
 }
 AUTHORITY: Mapping[str, Who] = {**dict.fromkeys(EVENTS, LEADER), "agent_restarted": MEMBER}
 
-HEARD: frozenset[type[BaseModel]] = frozenset(
+HANDLED: frozenset[type[BaseModel]] = frozenset(
     {
         *EVENTS.values(),
         AgentLost,
@@ -115,7 +115,7 @@ CONCLUDED: Mapping[type[BaseModel], tuple[str, str]] = {
     RecoveryFailed: ("", "failed"),
 }
 AUTOMATIC = ("returned", "restarted", "backup", "redistributed")
-"""Outcomes after which nothing is missing, and that needed no person."""
+"""Outcomes that needed no person, and after which no capability is missing."""
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class RecoveryStep:
 
 @dataclass(slots=True)
 class Recovery:
-    """The recovery from one loss of one agent. `lost`, `finished`, `returned` are times."""
+    """The recovery from one loss of one agent. `lost`, `started`, `finished` and `returned` are times."""
 
     id: str
     agent: str
@@ -167,7 +167,7 @@ class State:
 
 
 def fold(state: State, sequenced: SequencedEvent) -> str | None:
-    if sequenced.void is not None or type(sequenced.payload) not in HEARD:
+    if sequenced.void is not None or type(sequenced.payload) not in HANDLED:
         return None
     event = sequenced.event
     match sequenced.payload:
@@ -256,7 +256,7 @@ def _of(state: State, agent: str) -> Recovery | None:
 
 
 def _finish(state: State, recovery: Recovery, outcome: str, sequenced: SequencedEvent) -> None:
-    """Close the recovery. The last outcome counts: work may be reassigned while the fleet stays degraded."""
+    """Close the recovery. A later outcome replaces an earlier one: a degraded fleet may get its agent back."""
     took_s = max(0.0, times.between_s(recovery.lost, sequenced.event.timestamp))
     if recovery.outcome:
         state.outcomes[recovery.outcome] -= 1

@@ -1,8 +1,8 @@
-"""Reservations: a party asks the others to keep out of some paths for a while; the first one in the ledger has them.
+"""Reservations: a party asks the others to keep out of some paths for a while; the first one in the ledger wins.
 
-A reservation ends when ledger time says so, or when the leader has seen its span pass: the clock of an agent that wants
-the paths does not count. Reservations are advice: only the hook that a clone has chosen to run stops a commit. A party
-is an agent in a work tree, so two work trees of one clone are two parties.
+A reservation ends when ledger time passes its end, or when the leader has measured its span: the clock of an agent that
+wants the paths does not count. Reservations are advice: only a pre-commit hook, if the clone has it, stops a commit. A
+party is an agent in a work tree, so two work trees of one clone are two parties.
 """
 
 from __future__ import annotations

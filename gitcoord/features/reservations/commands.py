@@ -41,7 +41,7 @@ class ReleasePaths(Arguments):
 
 
 class ListReservations(Arguments):
-    id: Given | None = Field(None, description="Show all details of this one")
+    id: Given | None = Field(None, description="Show all details of this reservation")
     path: PatternGiven | None = Field(None, description="Only reservations that contain this path")
     agent: AgentGiven | None = Field(None, description="Only this agent's reservations")
 
@@ -56,9 +56,9 @@ def reserve(ctx: Context, args: ReservePaths) -> list[NewEvent]:
             raise Lost(describe(other))
         if other.until > ctx.fleet.time.now:
             raise Lost(
-                f"{describe(other)}: that time is over, but the ledger does not show it yet. It will as soon as "
-                f"{other.agent} or another member writes. A leader (`gitcoord agent run`) or an admin can end "
-                f"the reservation now: `gitcoord release {other.id[:8]}`"
+                f"{describe(other)}: that time is over, but ledger time has not passed it yet. The reservation ends as "
+                f"soon as {other.agent} or another member writes an event. A leader (`gitcoord agent run`) or an admin "
+                f"can end it now: `gitcoord release {other.id[:8]}`"
             )
     data = {"paths": wanted, "for_s": args.for_s, "place": ctx.place, "why": args.why}
     return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(wanted)}", data)]

@@ -21,10 +21,10 @@ from gitcoord.features import paths
 from gitcoord.features.overlaps import Index, TooMuch, wild_characters
 from gitcoord.features.paths import Pattern
 
-HOLD_S = 2 * 3600.0  # default: a long morning, but a forgotten reservation ends the same day
+HOLD_S = 2 * 3600.0  # default: long enough for a change, and a forgotten reservation ends on the same day
 HOLD_S_MAX = 7 * 86_400.0
 PATTERNS_MAX = 50  # per reservation
-GRACE_S = 60.0  # before the leader ends what ledger time has not ended: usually the next event moves ledger time on
+GRACE_S = 60.0  # before the leader ends a reservation itself: usually the next event moves ledger time past its end
 HELD_MAX = 2000  # reservations of a fleet at a time
 PATTERNS_HELD_MAX = 5000  # by all agents together
 
@@ -71,7 +71,7 @@ class Reservation:
 
 @dataclass(slots=True)
 class Holdings:
-    """The number of things that one author holds."""
+    """How much one author has reserved."""
 
     reservations: int = 0
     patterns: int = 0
@@ -115,20 +115,20 @@ class State:
         """Return why `new` exceeds a limit; None if it does not."""
         if len(self.held) >= HELD_MAX or sum(one.patterns for one in self.counts.values()) >= PATTERNS_HELD_MAX:
             return f"{len(self.held)} reservations are in force already: release some"
-        mine = self.counts.get(new.agent)
-        if mine is None:
+        own = self.counts.get(new.agent)
+        if own is None:
             return None
-        cure = "release some (`gitcoord reservations` lists them)"
-        if mine.reservations >= quotas.RESERVATIONS_HELD:
-            return quotas.full(new.agent, "reservations in force", quotas.RESERVATIONS_HELD, cure)
-        if mine.patterns + len(new.paths) > quotas.PATTERNS_HELD:
-            return quotas.full(new.agent, "patterns of paths in force", quotas.PATTERNS_HELD, cure)
-        if mine.wild + wild_characters(new.paths) > quotas.WILD_CHARACTERS_HELD:
+        fix = "release some (`gitcoord reservations` lists them)"
+        if own.reservations >= quotas.RESERVATIONS_HELD:
+            return quotas.full(new.agent, "reservations in force", quotas.RESERVATIONS_HELD, fix)
+        if own.patterns + len(new.paths) > quotas.PATTERNS_HELD:
+            return quotas.full(new.agent, "patterns of paths in force", quotas.PATTERNS_HELD, fix)
+        if own.wild + wild_characters(new.paths) > quotas.WILD_CHARACTERS_HELD:
             return quotas.full(
                 new.agent,
                 "characters of patterns with wildcards in force",
                 quotas.WILD_CHARACTERS_HELD,
-                f"name folders instead, or {cure}",
+                f"name folders instead, or {fix}",
             )
         return None
 
@@ -215,9 +215,6 @@ def in_force(ctx: Context) -> Iterator[Reservation]:
 def describe(one: Reservation) -> str:
     why = f" ({one.why})" if one.why else ""
     return f"{one.agent} has {', '.join(one.paths[:3])} until {times.shown(one.until)}{why}"
-
-
-# Commands
 
 
 def duty(state: State, ctx: Context) -> Iterable[Duty]:

@@ -10,12 +10,12 @@ from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fold.membership import stripped
 from gitcoord.core.format.event import Event
 from gitcoord.features.reviews import commands, events
-from gitcoord.features.reviews.events import OfPull, ReviewPosted, ReviewRequested, ReviewStale, VoteCast
+from gitcoord.features.reviews.events import PullRequestEvent, ReviewPosted, ReviewRequested, ReviewStale, VoteCast
 from gitcoord.features.reviews.state import Posted, Pull, State, Vote, key
 
 PULLS_MAX = 1000  # those without an event for the longest time are forgotten
-PULLS_OF_ONE_MAX = 200  # that one author named first
-VOTES_MAX = 200  # on one
+PULLS_OF_ONE_MAX = 200  # per author of the first event about a pull request
+VOTES_MAX = 200  # on one pull request
 
 EVENTS = events.EVENTS
 AUTHORITY = events.AUTHORITY
@@ -32,8 +32,8 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     match sequenced.payload:
         case VoteCast() as vote:
             return _vote(_pull(state, sequenced.event, vote), sequenced.event, vote)
-        case ReviewRequested() as wish:
-            _pull(state, sequenced.event, wish).requested = sequenced.event.timestamp
+        case ReviewRequested() as request:
+            _pull(state, sequenced.event, request).requested = sequenced.event.timestamp
         case ReviewPosted() as posted:
             return _post(_pull(state, sequenced.event, posted), sequenced.event, posted)
         case ReviewStale() as stale:
@@ -41,7 +41,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     return None
 
 
-def _pull(state: State, event: Event, about: OfPull) -> Pull:
+def _pull(state: State, event: Event, about: PullRequestEvent) -> Pull:
     name = key(about.repo, about.pr)
     found = state.pulls.pop(name, None) or Pull(event.uid, about.repo, about.pr, event.actor)
     state.pulls[name] = found

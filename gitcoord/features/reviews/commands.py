@@ -14,18 +14,26 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Words
 from gitcoord.core.fold.membership import Repository
 from gitcoord.core.names import same_agent
-from gitcoord.features.reviews.events import Commit, OfPull, ReviewPosted, ReviewRequested, ReviewStale, Voice, VoteCast
+from gitcoord.features.reviews.events import (
+    Commit,
+    PullRequestEvent,
+    ReviewPosted,
+    ReviewRequested,
+    ReviewStale,
+    Voice,
+    VoteCast,
+)
 from gitcoord.features.reviews.state import Pull, State, count_votes, find
 from gitcoord.features.typed import Agents
 
 
-def _bare(given: object) -> object:
-    """Accept a number as it is shown: #12."""
+def _without_hash(given: object) -> object:
+    """Return a number without its `#`, so that `#12` is accepted too; any other value unchanged."""
     return given.removeprefix("#") if isinstance(given, str) else given
 
 
 class OnPull(Arguments):
-    pr: Annotated[int, BeforeValidator(_bare)] = Field(ge=1, le=2**31, description="The pull request's number")
+    pr: Annotated[int, BeforeValidator(_without_hash)] = Field(ge=1, le=2**31, description="The pull request's number")
     repo: Repository = Field("", description="The repository, OWNER/NAME (default: the fleet's own)")
 
 
@@ -98,7 +106,7 @@ def show(ctx: Context, args: OnPull) -> dict[str, Any]:
 
 
 def to_row(ctx: Context, pull: Pull) -> dict[str, Any]:
-    """Return the recorded review, and the votes as they count for the reviewed commit."""
+    """Return the recorded review as a JSON row, with the count of the votes on the reviewed commit."""
     review = pull.review
     count = count_votes(pull, review.commit if review else "", ctx.state("settings").settings)
     return {
@@ -202,6 +210,6 @@ def outdated(pull: Pull | None, stale: ReviewStale) -> NewEvent:
     )
 
 
-def _about(pull: Pull | None, type_: str, words: str, payload: OfPull, to: Iterable[str] = ()) -> NewEvent:
-    """Return an event about a pull request: one pull request is one conversation."""
+def _about(pull: Pull | None, type_: str, words: str, payload: PullRequestEvent, to: Iterable[str] = ()) -> NewEvent:
+    """Return an event about a pull request, as a reply to the first one: a pull request is one conversation."""
     return NewEvent(type_, words, payload.model_dump(mode="json"), to=tuple(to), re=pull.id if pull else None)

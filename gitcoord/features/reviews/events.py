@@ -1,4 +1,4 @@
-"""Events about pull requests: each names one by its number, and a commit of it where that matters."""
+"""Events about pull requests: each names its pull request by the number, and if necessary the commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Voice = Literal["approve", "reject"]
 Verdict = Literal["approve", "comment", "request_changes"]
 
 
-class OfPull(Payload):
+class PullRequestEvent(Payload):
     """The subject of an event. An empty `repo` is that of the fleet's remote; an empty `commit` is any."""
 
     pr: Number
@@ -25,20 +25,20 @@ class OfPull(Payload):
     commit: Commit = ""
 
 
-class VoteCast(OfPull):
+class VoteCast(PullRequestEvent):
     """The author's vote, which replaces its earlier one."""
 
     verdict: Voice
     why: Words = ""
 
 
-class ReviewRequested(OfPull):
+class ReviewRequested(PullRequestEvent):
     """The author requests a review, or another one; the recipients of the event are asked to vote."""
 
     why: Words = ""
 
 
-class ReviewPosted(OfPull):
+class ReviewPosted(PullRequestEvent):
     """The author examined `commit`, and posted the verdict on GitHub."""
 
     verdict: Verdict
@@ -46,7 +46,7 @@ class ReviewPosted(OfPull):
     findings: Count = 0
 
 
-class ReviewStale(OfPull):
+class ReviewStale(PullRequestEvent):
     """While the author examined `commit`, somebody pushed `head`."""
 
     head: Commit

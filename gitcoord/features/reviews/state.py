@@ -55,7 +55,7 @@ class Pull:
 
 @dataclass(slots=True)
 class State:
-    """By `key`, those that were spoken of last at the end."""
+    """Pull requests by `key`, in the order of their newest events."""
 
     pulls: dict[str, Pull] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ def find(ctx: Context, repo: str, pr: int) -> Pull | None:
 
 @dataclass(frozen=True, slots=True)
 class VoteCount:
-    """Votes on one commit, by their weight. `outcome`: the side with more weight, as soon as both reach the quorum."""
+    """Votes on one commit, by their weight. Below the quorum of both sides together, the outcome is `waiting`."""
 
     votes: tuple[Vote, ...]
     stale: tuple[Vote, ...]  # on another commit, or on none

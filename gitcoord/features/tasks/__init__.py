@@ -1,7 +1,7 @@
-"""Tasks: opened once, done by one agent at a time, finished once or given back.
+"""Tasks: each is created once, worked on by one agent at a time, and finished once, or released for another agent.
 
 Each try of an agent at a task is a numbered attempt. A report on an older attempt is recorded without effect, so a
-task is done once in effect, even if an agent that was thought dead comes back.
+task is done once in effect, even if an agent that was taken for dead comes back.
 """
 
 from __future__ import annotations

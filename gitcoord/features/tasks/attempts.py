@@ -54,12 +54,12 @@ NEXT: Mapping[str, Mapping[str, str]] = {
     FAILED: {"task_reopened": READY},
     CANCELLED: {"task_reopened": READY},
 }
-"""The status after an event, by the status before. READY after the last attempt is FAILED; `task_reassigned` to nobody
-gives READY."""
+"""Status before → event type → status after. The last attempt that is permitted ends in FAILED instead of READY;
+`task_reassigned` to nobody gives READY."""
 
 
 def note_place(task: Task, event: Event, report: events.TaskClaimed | events.TaskAccepted | events.TaskStarted) -> None:
-    """Note where the agent works, so that the next one can go on there."""
+    """Note the node, work tree and branch of the agent's work, so that the next agent can continue it."""
     task.last.node = event.node
     task.last.place, task.last.branch = report.place or task.last.place, report.branch or task.last.branch
     revisions.note_work(task, report)

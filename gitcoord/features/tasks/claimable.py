@@ -25,7 +25,7 @@ class ListReady(Arguments):
 
 
 def ready(ctx: Context, args: ListReady) -> list[dict[str, Any]]:
-    """Return the tasks that the agent can claim, those first that it was assigned and has not accepted."""
+    """Return the tasks that the agent can claim as rows; first those that are assigned to it and not accepted yet."""
     state: State = ctx.state("tasks")
     who = _whose(ctx, args)
     given = [state.tasks[uid] for uid in state.held.get(who.casefold(), ())]
@@ -36,7 +36,7 @@ def ready(ctx: Context, args: ListReady) -> list[dict[str, Any]]:
 
 
 def others(ctx: Context, args: ListReady) -> dict[str, Any]:
-    """Return how many open tasks the agent cannot claim, by the reason, and the same in words as `note`."""
+    """Return the open tasks that the agent cannot claim, counted by reason in `cannot`, and in words in `note`."""
     who = _whose(ctx, args)
     found = Counter(_reasons(ctx, who))
     number = sum(found.values())
@@ -49,7 +49,7 @@ def others(ctx: Context, args: ListReady) -> dict[str, Any]:
 
 
 def _whose(ctx: Context, args: ListReady) -> str:
-    """Return the agent that is asked about; "" if nobody acts here."""
+    """Return the id of the agent in question; "" if the command acts for no member."""
     if args.agent is not None:
         return member(ctx, args.agent)
     known = ctx.fleet.members.get(ctx.actor)
@@ -73,8 +73,8 @@ class _Refusals:
     """Why one agent cannot claim ready tasks."""
 
     def __init__(self, ctx: Context, who: str) -> None:
-        crowd = dispatch.workers(ctx)
-        self.known = {one.id.casefold(): one for one in crowd}
+        workers = dispatch.workers(ctx)
+        self.known = {one.id.casefold(): one for one in workers}
         self.me = self.known.get(who.casefold(), Worker(who, frozenset(), 1, 0))
 
     def of(self, task: Task) -> str:

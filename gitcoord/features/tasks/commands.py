@@ -4,52 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
-from gitcoord.core.commands import FROM_FILE, Arguments, Command, Context, NewEvent
+from gitcoord.core.commands import Arguments, Command, Context, NewEvent
 from gitcoord.core.errors import Lost, Refused
-from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Given, Metavar, Reason, Span, Title, Words
-from gitcoord.core.lookup import member
+from gitcoord.core.fields import GIVEN_CHARS_MAX, Content, Reason, Words
 from gitcoord.core.names import same_agent
-from gitcoord.features.tasks import creation, dispatch, events, handover, task_file
-from gitcoord.features.tasks.creation import bounded, deadline
-from gitcoord.features.tasks.queries import named, to_row
+from gitcoord.features.tasks import creation, dispatch, events, handover
+from gitcoord.features.tasks.creation import answer, bounded
+from gitcoord.features.tasks.queries import named
 from gitcoord.features.tasks.state import ASSIGNED, CANCELLED, DONE, HELD, OVER, READY, Task, in_a_line
-from gitcoord.features.typed import AgentGiven, AnyCase, Capabilities, JsonObject
 
 ID = Field(max_length=GIVEN_CHARS_MAX, description="Task id, its beginning, or its event's position")
 ATTEMPT = Field(None, ge=1, le=events.ATTEMPTS_MAX, description="Attempt number (default: your latest)")
-
-
-BODY = "The full description; - reads standard input"
-
-
-class CreateTask(Arguments):
-    title: Title | None = Field(None, description="The task, in one line")
-    body: Content = Field("", description=BODY)
-    needs: Capabilities = Field([], description="A capability that the agent must have")
-    priority: AnyCase = Field("MEDIUM", description="The priority")
-    deadline: Annotated[Given, Metavar("SPAN|TIME")] | None = Field(
-        None, description="The deadline: a span such as 2h, or a time (UTC)"
-    )
-    after: list[Annotated[Given, Metavar("TASK")]] = Field(
-        [], max_length=events.AFTER_MAX, description="A task that must be done first"
-    )
-    attempts: int = Field(3, ge=1, le=events.ATTEMPTS_MAX, description="The number of attempts")
-    time_limit: Span | None = Field(None, le=events.TIMEOUT_S_MAX, description="The time limit of each attempt")
-    agent: AgentGiven | None = Field(None, description="The preferred agent; another one gets the task if it is away")
-    data: JsonObject = Field({}, description="A JSON object for the agent")
-    key: events.Key | None = Field(None, description="Your own name for it: a retry with it makes no second task")
-    again: bool = Field(False, description="Another task of the same title")
-    file: Annotated[str, Metavar("FILE")] | None = Field(
-        None,
-        alias="from",
-        max_length=task_file.FILE_CHARS_MAX,
-        description="Tasks in YAML, TOML or a Markdown check list",
-        json_schema_extra=FROM_FILE,
-    )
 
 
 class OneTask(Arguments):
@@ -86,27 +55,6 @@ class ReleaseTask(FailTask):
 
 class CancelTask(OneTask):
     reason: Reason = Field("", description="The reason")
-
-
-def create(ctx: Context, args: CreateTask) -> list[NewEvent]:
-    if args.file is not None:
-        return creation.of_file(ctx, args.file, again=args.again, others=args.model_fields_set - {"file", "again"})
-    if args.title is None:
-        raise Refused("title: is missing, and so is --from FILE")
-    bounded("body", args.body, events.BODY_MAX)
-    data = {
-        "title": args.title,
-        "body": args.body,
-        "needs": list(dict.fromkeys(args.needs)),
-        "priority": args.priority,
-        "deadline": deadline(ctx, args.deadline),
-        "attempts_max": args.attempts,
-        "timeout_s": args.time_limit,
-        "data": args.data,
-        "agent": member(ctx, args.agent) if args.agent else None,
-        "key": args.key,
-    }
-    return creation.of_one(ctx, data, after=args.after, again=args.again)
 
 
 def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
@@ -209,37 +157,6 @@ def _own(ctx: Context, text: str, attempt: int | None) -> tuple[Task, int]:
     return task, attempt or mine[-1]
 
 
-def answer(ctx: Context, uid: str) -> dict[str, Any]:
-    task = ctx.state("tasks").tasks.get(uid)
-    return {"task": to_row(ctx, task)} if task is not None else {}
-
-
-def _created(ctx: Context, uid: str) -> dict[str, Any]:
-    """Return a `warning` if no agent can do the task yet."""
-    made = answer(ctx, uid)
-    lacking = (
-        [
-            need
-            for need in made["task"]["needs"]
-            if not any(need in one.capabilities for one in ctx.state("agents").agents.values())
-        ]
-        if made
-        else []
-    )
-    if lacking:
-        made["warning"] = (
-            f"no agent can {', '.join(map(repr, lacking))}: it waits until one that can registers "
-            "(`gitcoord agent list` lists capabilities)"
-        )
-    return made
-
-
-def _known(ctx: Context, args: CreateTask) -> dict[str, Any]:
-    """Return the task that has the key that is given: the one that was created now, or before."""
-    uid = ctx.state("tasks").keyed(ctx.actor, args.key)
-    return answer(ctx, uid) if uid is not None else {}
-
-
 _MADE = ("gitcoord task create 'Fix the parser'",)
 _CLAIMED = (*_MADE, "gitcoord task claim 3")
 
@@ -249,11 +166,11 @@ COMMANDS: Mapping[str, Command] = {
     "task create": Command(
         help="Create a task",
         example="gitcoord task create 'Fix the parser' --priority high --needs python",
-        arguments=CreateTask,
-        decide=create,
+        arguments=creation.CreateTask,
+        decide=creation.create,
         positional=("title",),
-        answer=_created,
-        shows=_known,
+        answer=creation.created,
+        shows=creation.known,
         tool="task_create",
     ),
     "task claim": _update(

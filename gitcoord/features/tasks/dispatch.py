@@ -11,10 +11,10 @@ from gitcoord.features import agents
 from gitcoord.features.tasks.state import State, Task
 
 LEVELS = {"CRITICAL": 0, "HIGH": 1, "MEDIUM": 2, "LOW": 3}
-RISES_AFTER_S = 600.0  # a task that waits so long goes up one level, once: priority means what it says
+RISES_AFTER_S = 600.0  # a task that waits so long rises by one level, only once, so that priorities keep their order
 RESTS_S = 5.0  # pause before an agent gets a task again that it failed at; doubled with each attempt
 RESTS_S_MAX = 600.0
-OFFERED_AGAIN_S = 240.0  # pause after the second agent did not accept a task; doubled each time: the log keeps each
+OFFERED_AGAIN_S = 240.0  # pause after the second agent did not accept a task; doubled each time, to spare the log
 OFFERED_AGAIN_S_MAX = 86_400.0
 ASSIGNED_AT_ONCE = 50  # at a time: as many as a tick appends
 
@@ -25,7 +25,7 @@ Age = Callable[[str, int], float]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """An agent, as dispatch sees it. `away`: why it gets no task at all; "" if it may get one."""
+    """An agent as dispatch sees it. `held`: its tasks. `away`: why it gets no task at all; "" if it may get one."""
 
     id: str
     capabilities: frozenset[str]
@@ -35,7 +35,7 @@ class Worker:
     busy: bool = False  # it reports so: other agents come first
     stands_in: frozenset[str] = frozenset()  # for agents (casefolded) that are gone
     away: str = ""
-    pulls: bool = False  # it claims tasks itself, and is given none
+    pulls: bool = False  # it claims tasks itself; the leader assigns none to it
 
     @property
     def full(self) -> bool:
@@ -44,7 +44,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One task for one agent."""
+    """One task for one agent, and `why` this agent."""
 
     task: Task
     agent: str
@@ -52,7 +52,7 @@ class Choice:
 
 
 def urgency(task: Task, age_s: Age) -> tuple[int, bool, int, str]:
-    """Return the sort key, most urgent first: by priority, then by age.
+    """Return the sort key of a task, so that the most urgent one is the smallest: by priority, then by age.
 
     A task that waits long or is overdue rises by one level. It never comes before one that is CRITICAL by itself.
     """
@@ -68,7 +68,7 @@ def in_order(state: State, age_s: Age) -> list[Task]:
 
 
 def workers(ctx: Context) -> list[Worker]:
-    """Return every registered agent, by name."""
+    """Return all registered agents as workers, in the order of their ids."""
     registered: dict[str, agents.Agent] = ctx.state("agents").agents
     held = ctx.state("tasks").held
     return [
@@ -88,19 +88,21 @@ def workers(ctx: Context) -> list[Worker]:
 
 
 def assignments(
-    state: State, crowd: Sequence[Worker], age_s: Age, *, but: Container[str] = frozenset()
+    state: State, workers: Sequence[Worker], age_s: Age, *, but: Container[str] = frozenset()
 ) -> Iterator[Choice]:
     """Return the assignments to make now, most urgent first, without the tasks in `but`; no agent exceeds its slots."""
-    free = {one.id: one.slots - one.held for one in crowd if not (one.away or one.full or one.pulls)}
+    free = {one.id: one.slots - one.held for one in workers if not (one.away or one.full or one.pulls)}
     if not free or not state.ready:
         return
-    known = {worker.id.casefold(): worker for worker in crowd}
-    able = _by_capability(worker for worker in crowd if worker.id in free)
+    known = {worker.id.casefold(): worker for worker in workers}
+    by_capability = _by_capability(worker for worker in workers if worker.id in free)
     given = 0
     for task in in_order(state, age_s):
         if task.id in but or offered_again_s(task, age_s) > 0:
             continue
-        found = [one for one in _candidates(task, able, known) if free[one.id] > 0 and not rests(task, one, age_s)]
+        found = [
+            one for one in _candidates(task, by_capability, known) if free[one.id] > 0 and not rests(task, one, age_s)
+        ]
         if not found:
             continue
         best = min(found, key=lambda one: _preference(state, task, one, one.slots - free[one.id]))
@@ -113,25 +115,27 @@ def assignments(
 
 def _by_capability(workers: Iterable[Worker]) -> dict[str, dict[str, Worker]]:
     """Return each capability's agents by id; "" has all agents."""
-    able: dict[str, dict[str, Worker]] = {}
+    by_capability: dict[str, dict[str, Worker]] = {}
     for worker in workers:
         for one in ("", *worker.capabilities):
-            able.setdefault(one, {})[worker.id] = worker
-    return able
+            by_capability.setdefault(one, {})[worker.id] = worker
+    return by_capability
 
 
-def _candidates(task: Task, able: Mapping[str, Mapping[str, Worker]], known: dict[str, Worker]) -> Iterable[Worker]:
+def _candidates(
+    task: Task, by_capability: Mapping[str, Mapping[str, Worker]], known: dict[str, Worker]
+) -> Iterable[Worker]:
     """Return the agents that have all that a task needs; only the preferred agent, if it is available."""
-    rarest = min((able.get(need, {}) for need in task.needs), key=len, default=able[""])
+    rarest = min((by_capability.get(need, {}) for need in task.needs), key=len, default=by_capability[""])
     preferred = known.get(task.preferred.casefold()) if task.preferred is not None else None
     if preferred is not None and not preferred.away and not lacks(preferred, task):
         return [preferred] if preferred.id in rarest else []
     return [one for one in rarest.values() if not lacks(one, task)]
 
 
-def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], age_s: Age) -> str:
+def unfit(task: Task, worker: Worker, workers: Sequence[Worker], age_s: Age) -> str:
     """Return why this agent is not given the task; "" if it may get it."""
-    known = {one.id.casefold(): one for one in crowd}
+    known = {one.id.casefold(): one for one in workers}
     return (
         lacks(worker, task)
         or worker.away
@@ -143,12 +147,16 @@ def unfit(task: Task, worker: Worker, crowd: Sequence[Worker], age_s: Age) -> st
 
 
 def lacks(worker: Worker, task: Task) -> str:
+    """Return which capabilities the worker lacks for the task, in words; "" if it has all."""
     missing = [one for one in task.needs if one not in worker.capabilities]
     return f"it lacks {', '.join(missing)}" if missing else ""
 
 
 def reserved(task: Task, worker: Worker, known: dict[str, Worker]) -> str:
-    """Return why the task waits for the agent that it is meant for; "" if it does not (that agent is away)."""
+    """Return why the task waits for its preferred agent; "" if `worker` is that agent, or if that one is away.
+
+    `known`: all workers by their casefolded ids.
+    """
     if task.preferred is None or task.preferred.casefold() == worker.id.casefold():
         return ""
     preferred = known.get(task.preferred.casefold())
@@ -156,7 +164,7 @@ def reserved(task: Task, worker: Worker, known: dict[str, Worker]) -> str:
 
 
 def rests(task: Task, worker: Worker, age_s: Age) -> str:
-    """Return why the task is not given again yet to an agent that failed at it; "" if it may be."""
+    """Return why an agent that failed at the task must wait before its next attempt; "" if it may try now."""
     before = [one for one in task.attempts if one.agent.casefold() == worker.id.casefold()]
     if not before:
         return ""
@@ -167,13 +175,13 @@ def rests(task: Task, worker: Worker, age_s: Age) -> str:
 
 
 def offered_again_s(task: Task, age_s: Age) -> float:
-    """Return the seconds until a task is offered again that agents were assigned and did not accept; 0 for now."""
+    """Return the seconds until a task that several agents did not accept is assigned again; 0 if it may be now."""
     offers = 0
     for one in reversed(task.attempts):
         if one.outcome != "unaccepted":
             break
         offers += 1
-    if offers < 2:  # the next agent may be one that looks
+    if offers < 2:  # one agent that does not poll says nothing about the next one
         return 0.0
     pause_s: float = min(OFFERED_AGAIN_S * 2 ** min(offers - 2, 20), OFFERED_AGAIN_S_MAX)
     return max(0.0, pause_s - age_s(task.last.until, task.last.position))
@@ -186,17 +194,17 @@ def _preference(state: State, task: Task, worker: Worker, held: int) -> _Prefere
     """Return the sort key of a worker for a task: the smallest is the best."""
     tried = any(one.agent.casefold() == worker.id.casefold() for one in task.attempts)
     preferred = task.preferred is not None and task.preferred.casefold() == worker.id.casefold()
-    heir = bool(task.attempts) and task.last.agent.casefold() in worker.stands_in
+    replaces_last = bool(task.attempts) and task.last.agent.casefold() in worker.stands_in
     speed_s = mean_s(state, worker.id, task)
     return (
-        not (preferred or heir),
+        not (preferred or replaces_last),
         tried,
         worker.busy,
         held / worker.slots,
         worker.workload,
-        speed_s if speed_s is not None else 0.0,
+        speed_s if speed_s is not None else 0.0,  # an agent without a measured speed comes first, to be measured
         worker.id,
-    )  # a new agent gets its chance
+    )
 
 
 def mean_s(state: State, agent: str, task: Task) -> float | None:

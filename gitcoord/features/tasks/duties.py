@@ -12,7 +12,7 @@ from gitcoord.features import agents, autonomy
 from gitcoord.features.tasks import dispatch, leases
 from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, Attempt, State, Task
 
-ACCEPT_S = 120.0  # two polls of the slowest profile: an agent that has not accepted by then does not poll
+ACCEPT_S = 120.0  # two polls of the slowest profile: an agent that has not accepted by then is not polling
 GRACE_S = 60.0  # beyond a task's time limit, which its agent enforces itself
 
 
@@ -31,9 +31,9 @@ def duties(state: State, ctx: Context) -> Iterator[Duty]:
 
 
 def _assignments(state: State, ctx: Context) -> Iterator[Duty]:
-    crowd = dispatch.workers(ctx)
-    slots = {worker.id: worker.slots - worker.held for worker in crowd if not worker.away}
-    for one in dispatch.assignments(state, crowd, ctx.age_s, but=_rejected(state, ctx)):
+    workers = dispatch.workers(ctx)
+    slots = {worker.id: worker.slots - worker.held for worker in workers if not worker.away}
+    for one in dispatch.assignments(state, workers, ctx.age_s, but=_rejected(state, ctx)):
         task, attempt = one.task, one.task.attempt + 1
         wanted = Duty(
             "task_assigned",
@@ -56,7 +56,7 @@ def occasion(task: Task) -> str:
 
 
 def _rejected(state: State, ctx: Context) -> set[str]:
-    """Return ready tasks whose assignment was rejected: they must not block a slot."""
+    """Return the ids of ready tasks whose assignment was rejected: they must not use up an agent's slot."""
     known = ctx.state("autonomy")
     rejected = {one.occasion for one in known.proposals.values() if one.status == "rejected"}
     return {uid for uid in state.ready if occasion(state.tasks[uid]) in rejected} if rejected else set()
@@ -87,14 +87,14 @@ def _taken_back(state: State, task: Task, ctx: Context) -> Iterator[Duty]:
 
 
 def _accept_s(ctx: Context, agent: str) -> float:
-    """Return how long an agent may take to accept a task: one that looks for none itself does not poll."""
+    """Return the seconds that an agent has to accept a task. An agent that claims tasks itself need not poll."""
     known = agents.get(ctx, agent)
     lease_s: float = ctx.state("settings").settings.task_lease_s
     return ACCEPT_S if known is not None and known.accept_assignments else max(ACCEPT_S, lease_s)
 
 
 def release(task: Task, reason: str, *, occasion: str = "release", **more: Any) -> Duty:
-    """Return the release of a task by the leader, which says where its work is. `more` as in `TaskReleased`."""
+    """Return the leader's duty to release a task; its text says where the work is. `more` as in `TaskReleased`."""
     where = whereabouts(task.last)
     return Duty(
         "task_released",
@@ -106,7 +106,7 @@ def release(task: Task, reason: str, *, occasion: str = "release", **more: Any) 
 
 
 def whereabouts(attempt: Attempt) -> str:
-    """Return in words where the work of an attempt is; "" if its agent did not say so."""
+    """Return in words the branch and work tree of an attempt; "" if its agent reported neither."""
     branch = f"on the branch {attempt.branch}" if attempt.branch else ""
     place = f"in the work tree {attempt.place}" if attempt.place else ""
     words = " ".join(filter(None, (branch, place)))

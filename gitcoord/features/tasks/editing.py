@@ -1,4 +1,4 @@
-"""Commands that change what a task says, not who has it: edit, label, comment, reopen; and the search for tasks."""
+"""Commands that change a task's text, not its agent: edit, label, comment, reopen; and the search for tasks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
 from gitcoord.core.errors import Refused
 from gitcoord.core.fields import Content, Given, Metavar, Reason, Title
 from gitcoord.features.tasks import events, revisions
-from gitcoord.features.tasks.commands import BODY, OneTask, answer
-from gitcoord.features.tasks.creation import bounded, deadline
+from gitcoord.features.tasks.commands import OneTask
+from gitcoord.features.tasks.creation import BODY, answer, bounded, deadline
 from gitcoord.features.tasks.queries import blocked, named, row
 from gitcoord.features.tasks.state import OVER, Task, in_a_line
 from gitcoord.features.typed import AnyCase, Capabilities
@@ -78,7 +78,7 @@ def edit(ctx: Context, args: EditTask) -> list[NewEvent]:
 def label(ctx: Context, args: LabelTask) -> list[NewEvent]:
     task = _open(ctx, args.task)
     if not args.add and not args.remove:
-        raise Refused("no label is given: --add LABEL or --remove LABEL")
+        raise Refused("no label is given: add one with --add LABEL, or remove one with --remove LABEL")
     labels = [one for one in dict.fromkeys([*task.labels, *args.add]) if one not in args.remove]
     if len(labels) > events.LABELS_MAX:
         raise Refused(f"a task has at most {events.LABELS_MAX} labels: remove some with --remove")
@@ -119,7 +119,7 @@ def reopen(ctx: Context, args: ReopenTask) -> list[NewEvent]:
 
 
 def search(ctx: Context, args: SearchTasks) -> list[dict[str, Any]]:
-    """Return the tasks that have all the words, open ones first, the newest first."""
+    """Return the tasks that contain all the words as rows: open ones first, then the newest first."""
     tasks: Mapping[str, Task] = ctx.state("tasks").tasks
     words = [one.casefold() for one in args.words]
     found = [

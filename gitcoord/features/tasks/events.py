@@ -1,4 +1,4 @@
-"""Events about tasks: each event but the first names its task by `re`, so that they share one thread."""
+"""Events about tasks: each event after the first names its task by `re`, so that all of them are one thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BODY_MAX = 16_000  # characters: four in UTF-8 still fit into an event
 RESULT_MAX = 16_000
 AFTER_MAX = 200  # tasks that one task waits for; a wider join needs a task in between
 ARTIFACTS_MAX = 50
-ATTEMPTS_MAX = 100  # of all kinds: a task that changed hands so often fails, and needs a person
+ATTEMPTS_MAX = 100  # with any outcome: a task that had so many agents fails, and needs a person
 TIMEOUT_S_MAX = 30 * 86_400.0
 BRANCH_CHARS_MAX = 250
 KEY_CHARS_MAX = 100
@@ -92,7 +92,7 @@ class TaskAccepted(Payload):
 
 
 class TaskWork(Payload):
-    """The attempt that an event reports on, and where the work is: its branch and its pull request, if there are."""
+    """The attempt that an event reports on, and the branch and pull request of the work, if there are any."""
 
     attempt: Attempt
     branch: Branch = ""

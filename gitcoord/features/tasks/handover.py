@@ -29,7 +29,7 @@ def reassign(ctx: Context, args: ReassignTask) -> list[NewEvent]:
     if task.status not in (READY, *HELD):
         raise Refused(f"{task.id[:8]} cannot be reassigned: {in_a_line(task)}")
     if task.attempt >= events.ATTEMPTS_MAX:
-        raise Refused(f"{task.id[:8]} was tried {task.attempt} times, the most that a task may be: create it again")
+        raise Refused(f"{task.id[:8]} had {task.attempt} attempts, and no task has more: create it again")
     because = f": {args.reason}" if args.reason else ""
     data = {"agent": agent, "attempt": task.attempt + 1, "reason": args.reason}
     to = dict.fromkeys((agent, *([task.last.agent] if task.status in HELD else [])))
@@ -45,7 +45,7 @@ def reassign(ctx: Context, args: ReassignTask) -> list[NewEvent]:
 
 
 def taken_back(ctx: Context, text: str, attempt: int | None, reason: str) -> list[NewEvent]:
-    """Return the event that takes a task from the agent that has it. Raise Refused if none has."""
+    """Return the event that takes a task from the agent that has it. Raise Refused if no agent has it."""
     task = named(ctx, text)
     if task.status not in HELD:
         raise Refused(f"no agent has {task.id[:8]}: {in_a_line(task)}")

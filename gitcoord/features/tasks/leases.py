@@ -1,8 +1,8 @@
-"""Leases: how long an agent keeps a task of which it gives no sign of life.
+"""Leases: how long an agent keeps a task while it shows no sign of life.
 
-Heartbeats of its session, and what it writes in the ledger, are signs of life. A fold sees no silence, so the leader
-decides: it takes back what an agent has whose session ended, after a grace, and what an agent has that runs nowhere and
-has written nothing for the time of a lease. Only time in which the leader could look counts.
+Signs of life are the heartbeats of its session, and its events in the ledger. A fold cannot see silence, so the leader
+decides. If an agent's session ended, its tasks are released after a grace. If an agent has no session and wrote no
+event for the span of a lease, they are released too. Only time in which the leader saw the remote counts.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from gitcoord.features.tasks.state import ASSIGNED, HELD, Heard, State, Task
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What is left of a lease whose holder sends no heartbeats.
+    """The rest of a lease whose holder sends no heartbeats; `left_s` is negative when it has ended.
 
-    `crashed`: its process did not end well. `stale`: worth telling, because an agent of the command line need not write
-    often.
+    `crashed`: its process ended without a goodbye. `stale`: worth showing; an agent without a session writes seldom, so
+    its lease is stale only after half of its span.
     """
 
     left_s: float
@@ -32,15 +32,15 @@ class Lease:
 
     @property
     def note(self) -> str:
-        """Return what people see of a held task."""
+        """Return the lease in words, for a list of tasks."""
         when = f"in {times.roughly(self.left_s)}" if self.left_s > 0 else "now"
         return f"held, holder gone ({self.why}), goes back {when}"
 
 
 def of(state: State, task: Task, ctx: Context) -> Lease | None:
-    """Return the lease of a task, as far as it is running out; None while its holder gives signs of life.
+    """Return the lease of a task that is running out; None while its holder shows signs of life.
 
-    A task that is only assigned has no lease: its agent must accept it in time.
+    A task that is only assigned has no lease: another limit is set for its acceptance.
     """
     if task.status not in HELD or task.status == ASSIGNED or not ctx.liveness:
         return None
@@ -70,14 +70,15 @@ def judged(
     lease_s: float,
     watching_s: float = math.inf,
 ) -> Lease | None:
-    """Return the lease of an agent that has tasks; None while it gives signs of life.
+    """Return the lease of an agent that has tasks; None while it shows signs of life.
 
-    `idle_s`: since it was heard. `watching_s`: since when the one who judges looks at the remote without a gap.
+    `idle_s`: seconds since its newest event. `watching_s`: seconds for which the caller has seen the remote without a
+    gap.
     """
     if seen is not None and seen.state in (ALIVE, LATE):
         return None
     if seen is None or _wrote_later(seen, heard):
-        # What it wrote may wait on its disk while the remote cannot be reached: after an outage it has the grace.
+        # During an outage its events wait in its queue, so it has the grace afterwards.
         left_s = max(lease_s - idle_s, grace_s - watching_s)
         words = f"{holder} runs nowhere, and wrote nothing for {times.roughly(idle_s)}"
         return Lease(left_s, words, crashed=False, stale=idle_s >= lease_s / 2)
@@ -86,16 +87,19 @@ def judged(
 
 
 def _seen(ctx: Context, agent: str) -> AgentLiveness | None:
-    """Return how alive the agent's newest session is, whose end its supervisor may know first; None if it had none."""
+    """Return the liveness of the agent's newest session; None if it had none.
+
+    Its supervisor may report its end first.
+    """
     seen, known = ctx.liveness.get(agent.casefold()), agents.get(ctx, agent)
     ended = seen is not None and known is not None and known.ended == seen.session
     return replace(seen, state=GONE) if seen is not None and ended and seen.state in (ALIVE, LATE) else seen
 
 
 def _wrote_later(seen: AgentLiveness, heard: Heard) -> bool:
-    """Return whether the agent wrote in the ledger after its session had ended, so that it goes on without one.
+    """Return whether the agent wrote an event after its session had ended, so that it goes on without a session.
 
-    Both times are by its machine's clock. A session that was killed may have written until its next heartbeat was due.
+    Both times are from the clock of its machine. A killed session may have written until its next heartbeat was due.
     """
     due_s = 0.0 if seen.state == GOODBYE else LATE_AFTER * seen.next_s
     return seen.at != "" and times.between_s(seen.at, heard.written) > due_s

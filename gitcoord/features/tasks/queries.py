@@ -35,7 +35,10 @@ class ShowTask(Arguments):
 
 
 def named(ctx: Context, text: str) -> Task:
-    """Return the task that `text` names. Raise Refused."""
+    """Return the task that `text` names: its id, the id's beginning, or its position.
+
+    Raise Refused if there is none.
+    """
     tasks: Mapping[str, Task] = ctx.state("tasks").tasks
     return tasks[find(ctx, tasks, text, "task", shown_by="task list --all")]
 
@@ -94,10 +97,10 @@ def explain(ctx: Context, args: ShowTask) -> dict[str, Any]:
     elif task.status in OVER:
         answer["because"] = in_a_line(task)
     else:
-        crowd = dispatch.workers(ctx)
+        workers = dispatch.workers(ctx)
         decided = _decided(ctx, task)
-        reasons = {one.id: dispatch.unfit(task, one, crowd, ctx.age_s) for one in crowd}
-        answer["because"] = decided or _unassigned(ctx, task, crowd, reasons)
+        reasons = {one.id: dispatch.unfit(task, one, workers, ctx.age_s) for one in workers}
+        answer["because"] = decided or _unassigned(ctx, task, workers, reasons)
         answer["agents"] = [{"agent": agent, "reason": reason or "it can have it"} for agent, reason in reasons.items()]
     return answer
 
@@ -112,7 +115,7 @@ def _awaited(ctx: Context, uid: str) -> str:
 
 
 def _decided(ctx: Context, task: Task) -> str:
-    """Describe the people's decision on the task's assignment, made or pending; "" if none is needed."""
+    """Return in words the decision on the task's assignment, made or pending; "" if no approval is needed."""
     state = ctx.state("autonomy")
     args = state.proposals.get(state.newest.get(task_duties.occasion(task), ""))
     if args is None or args.status not in ("pending", "approved", "rejected"):
@@ -125,30 +128,30 @@ def _decided(ctx: Context, task: Task) -> str:
     return f"{args.judge} rejected it{why}: it can be claimed, or created again"
 
 
-def _unassigned(ctx: Context, task: Task, crowd: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
-    if not crowd:
+def _unassigned(ctx: Context, task: Task, workers: list[dispatch.Worker], reasons: Mapping[str, str]) -> str:
+    if not workers:
         return "no agent is registered for work: run `gitcoord agent register` for one"
-    able = [one for one in crowd if not dispatch.lacks(one, task)]
-    if not able:
+    capable = [one for one in workers if not dispatch.lacks(one, task)]
+    if not capable:
         for need in task.needs:
-            if not any(need in one.capabilities for one in crowd):
-                return f"no agent has the capability {need}"
-        return f"no agent has all of {', '.join(task.needs)}"
+            if not any(need in one.capabilities for one in workers):
+                return f"no agent has the capability {need}: `gitcoord agent list` lists capabilities"
+        return f"no agent has all of {', '.join(task.needs)}: `gitcoord agent list` lists capabilities"
     again_s = dispatch.offered_again_s(task, ctx.age_s)
     if again_s > 0:
         return f"no agent accepted it: it is offered again in {times.roughly(again_s)}, and can be claimed before"
-    pulling = [one.id for one in able if one.pulls and not one.away]
-    if pulling and all(reasons[one.id] for one in able):
+    pulling = [one.id for one in capable if one.pulls and not one.away]
+    if pulling and all(reasons[one.id] for one in capable):
         return f"it waits until {' or '.join(pulling[:5])} claims it: `gitcoord task claim {task.id[:8]}`"
-    if all(reasons[one.id] for one in able):
-        who = "; ".join(f"{one.id}: {reasons[one.id]}" for one in able)
-        return f"none of the able agents is free ({who})"
-    free = next(one for one in able if not reasons[one.id])
+    if all(reasons[one.id] for one in capable):
+        who = "; ".join(f"{one.id}: {reasons[one.id]}" for one in capable)
+        return f"no capable agent is free ({who})"
+    free = next(one for one in capable if not reasons[one.id])
     return f"{free.id} can have it: the leader assigns it in its next round, the most urgent first"
 
 
 def row(task: Task) -> dict[str, Any]:
-    """Return a task as one row."""
+    """Return the main fields of a task as a JSON row."""
     return {
         "id": task.id,
         "status": task.status,
@@ -167,7 +170,7 @@ def row(task: Task) -> dict[str, Any]:
 
 
 def to_row(ctx: Context, task: Task) -> dict[str, Any]:
-    """Return the whole task as JSON."""
+    """Return all fields of a task as JSON values, with its attempts and comments."""
     return {
         **row(task),
         **_lease(ctx, ctx.state("tasks"), task),
@@ -209,7 +212,7 @@ def to_row(ctx: Context, task: Task) -> dict[str, Any]:
 
 
 def comments(ctx: Context, task: Task) -> list[dict[str, Any]]:
-    """Return the newest comments on a task, the oldest of them first; their text is in the log."""
+    """Return the newest comments on a task, the oldest of them first; empty without access to the log (`ctx.read`)."""
     if ctx.read is None:
         return []
     found = [parse(ctx.read(position)) for position in task.comments]

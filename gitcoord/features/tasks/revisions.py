@@ -24,7 +24,7 @@ from gitcoord.features.tasks.state import (
 )
 
 COMMENTS_KEPT = 20  # positions of the newest comments on one task; the log has all of them
-BASES = ("main", "master", "trunk", "develop")  # branches that others work on too: nobody's own
+BASES = ("main", "master", "trunk", "develop")  # shared branches, which say nothing about one task's work
 OF_A_WORKFLOW = "it belongs to a workflow, which follows its file: change the file, and start the workflow again"
 
 
@@ -65,7 +65,7 @@ def _label(state: State, sequenced: SequencedEvent, change: events.TaskLabelled)
         return UNKNOWN if task is None else f"{describe(task)}: reopen it first"
     labels = [one for one in dict.fromkeys([*task.labels, *change.add]) if one not in change.remove]
     if labels == task.labels:
-        return "its labels are so already"
+        return "the task has exactly these labels already"
     if len(labels) > events.LABELS_MAX:
         return f"a task has at most {events.LABELS_MAX} labels: remove some"
     reason = _resize(state, task, _text_bytes(labels) - _text_bytes(task.labels))
@@ -79,7 +79,7 @@ def _text_bytes(*texts: object) -> int:
 
 
 def _resize(state: State, task: Task, bytes_more: int) -> str | None:
-    """Count the bytes. Return why the task's creator may not have them, if so."""
+    """Count `bytes_more` for the task and return None. If they exceed a limit, return why instead."""
     if bytes_more > 0:
         if state.open_bytes + bytes_more > OPEN_BYTES_MAX:
             return f"the open tasks hold {OPEN_BYTES_MAX >> 20} MiB already: keep long texts in files"

@@ -16,26 +16,26 @@ HELD = (ASSIGNED, ACCEPTED, RUNNING, INPUT_REQUIRED)  # an agent has it
 OVER = (DONE, FAILED, CANCELLED)
 STATUSES = (CREATED, READY, *HELD, *OVER)
 
-OPEN_MAX = 20_000  # open tasks: an hour's work for a hundred agents that need 18 s for each
+OPEN_MAX = 20_000  # open tasks: an hour's work for a hundred agents that take 18 s for each
 OPEN_BYTES_MAX = 16 * 1024 * 1024  # of events of open tasks: every command reads the state
 OVER_MAX = 1000  # closed tasks that are still known; the ledger has the others
 OVER_BYTES_MAX = 4 * 1024 * 1024
 DEPENDANTS_MAX = 500  # tasks that wait for one: all of them become ready with one event
 REASON_KEPT = 500  # characters of a reason; the event has all of it
-KEYS_MAX = 500  # of one author: more than a file of tasks has
+KEYS_MAX = 500  # of one author, more than a file of tasks can have
 KEY_AUTHORS_MAX = 200
 SPEEDS_MAX = 50  # capabilities of one agent whose speed is known
 SPEED_AGENTS_MAX = 2000
-SPEED_WEIGHT = 20  # attempts in a mean: what an agent did long ago counts less and less
+SPEED_WEIGHT = 20  # attempts in a moving mean: older ones count less and less
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One agent's try at a task. Times are those of the events; `outcome` is empty while it lasts."""
+    """One agent's try at a task. Times are those of the events; `outcome` is empty while the attempt is open."""
 
     agent: str
     since: str
-    why: str = ""  # why to that agent; empty when it was claimed
+    why: str = ""  # why the leader chose this agent; empty if the agent claimed the task
     started: str = ""
     until: str = ""
     outcome: str = ""  # done, failed, released, unaccepted, cancelled
@@ -49,7 +49,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Task:
-    """A task, as the ledger has it. `size`: the length of the events whose text it holds."""
+    """A task as the ledger has it. `size`: the length of the events whose text it has, in bytes."""
 
     id: str
     title: str
@@ -266,11 +266,11 @@ class State:
             del known[next(iter(known))]
 
 
-UNKNOWN = "no such task is known: it never existed, or it was closed long ago"
+UNKNOWN = "no task has this id: it never existed, or it was closed long ago"
 
 
 def describe(task: Task) -> str:
-    """Describe the task's status, for the reason of a refusal."""
+    """Return the task's status in words, as the reason of a refusal."""
     if task.status in HELD:
         return f"{task.last.agent} has it ({task.status}, attempt {task.attempt}, since {times.shown(task.last.since)})"
     if task.status == DONE:
@@ -281,6 +281,6 @@ def describe(task: Task) -> str:
 
 
 def in_a_line(task: Task) -> str:
-    """Describe the same in one line; of a reason with many lines, such as a traceback, keep the first and the last."""
+    """Return `describe(task)` in one line: of many lines, such as a traceback, only the first and the last."""
     lines = describe(task).splitlines()
     return lines[0] if len(lines) == 1 else f"{lines[0]}{': ' if len(lines) == 2 else ' … '}{lines[-1].strip()}"

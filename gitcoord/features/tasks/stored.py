@@ -16,7 +16,7 @@ _ATTEMPT_FIELDS = [one.name for one in fields(Attempt)]
 
 
 def dump(state: State) -> Any:
-    """Dump only what differs from a blank task: every command reads ten thousand of them."""
+    """Return the state as JSON values, only with what differs from a blank task: a command may read 10,000 of them."""
     over = [state.tasks[uid] for uid in state.over]
     still_open = [task for task in state.tasks.values() if task.id not in state.over]
     return {

@@ -1,4 +1,4 @@
-"""A file of tasks: YAML, TOML or a check list in Markdown; one mistake refuses all of it, by its line."""
+"""A file of tasks: YAML, TOML or a check list in Markdown; one mistake refuses the whole file, and names its line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _listed(value: object) -> object:
 
 
 class FileTask(Payload):
-    """A task of a file. `after`: keys of tasks of this file before it, or tasks that are there."""
+    """A task of a file. `after`: keys of earlier tasks in this file, or ids of tasks in the ledger."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,10 +41,15 @@ class FileTask(Payload):
 
 
 def read(text: str) -> list[tuple[int, FileTask]]:
-    """Return the tasks of a file, each with its line. Raise Refused, with the line of the first fault."""
+    """Return the tasks of a file, each with its line number.
+
+    Raise Refused, with the line number of the first mistake.
+    """
     entries = list(_check_list(text)) if any(_ITEM.match(line) for line in text.splitlines()) else list(_listing(text))
     if not entries:
-        raise Refused("the file has no task: a list `tasks` in YAML or TOML, or lines such as `- [ ] Fix the parser`")
+        raise Refused(
+            "the file has no open task: write a list `tasks` in YAML or TOML, or lines such as `- [ ] Fix the parser`"
+        )
     if len(entries) > TASKS_MAX:
         raise Refused(f"the file has {len(entries)} tasks, and at most {TASKS_MAX} are created at once: split it")
     return [(line, _checked(line, value)) for line, value in entries]
@@ -62,12 +67,12 @@ def _checked(line: int, value: object) -> FileTask:
         first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         name = str(first["loc"][0]) if first["loc"] else ""
         unknown = f"there is no such field; there are: {', '.join(FileTask.model_fields)}"
-        told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise Refused(f"line {line}: {name}: {told}") from None
+        reason = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise Refused(f"line {line}: {name}: {reason}") from None
 
 
 def _listing(text: str) -> Iterator[tuple[int, Any]]:
-    """Yield the entries of `tasks`, or of a file that is nothing but a list."""
+    """Yield the entries of `tasks`, or of a file that is only a list, each with its line number."""
     value, lines = numbered_lines.read(text, "a file of tasks")
     place: tuple[str | int, ...] = ()
     if isinstance(value, Mapping):
@@ -78,7 +83,7 @@ def _listing(text: str) -> Iterator[tuple[int, Any]]:
     if value is None:
         return
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise Refused("line 1: the file is no list of tasks: `tasks:` and `- title: Fix the parser`")
+        raise Refused("line 1: the file has no list of tasks: write `tasks:` and, below it, `- title: Fix the parser`")
     headers = [number for number, line in enumerate(text.splitlines(), 1) if re.match(r"\s*\[\[\s*tasks\s*\]\]", line)]
     for number, one in enumerate(value):
         line = headers[number] if number < len(headers) else lines.get((*place, number), 1)

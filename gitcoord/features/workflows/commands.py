@@ -72,8 +72,8 @@ def start(ctx: Context, args: StartWorkflow) -> list[NewEvent]:
     found = defined.get(args.workflow)
     if found is None:
         if "\n" not in args.workflow:
-            known = f"there are: {', '.join(defined)}" if defined else "none is defined"
-            raise Refused(f"no file and no workflow {args.workflow!r}; {known}")
+            known = f"defined workflows are {', '.join(defined)}" if defined else "no workflow is defined"
+            raise Refused(f"there is no file and no workflow {args.workflow!r}: {known}")
         found = workflow_file.read(args.workflow)
     return [NewEvent("workflow_started", f"{ctx.actor} starts {found.name}", {"definition": _plain(found)})]
 
@@ -157,7 +157,7 @@ def status(ctx: Context, args: WorkflowStatus) -> dict[str, Any]:
 
 
 def _overall(ctx: Context) -> dict[str, Any]:
-    """Return rates over the known runs: all open ones, and the newest closed ones."""
+    """Return counts and rates of the known runs: all open ones, and the newest closed ones."""
     runs: Sequence[Run] = list(ctx.state("workflows").runs.values())
     over = [run for run in runs if run.over]
     counts = {
@@ -173,7 +173,7 @@ def _overall(ctx: Context) -> dict[str, Any]:
 
 
 def _bottleneck(ctx: Context, run: Run) -> dict[str, Any] | None:
-    """Return the slowest step so far."""
+    """Return the slowest step so far, with its seconds; None if no step has started."""
     took = [
         (name, _took_s(ctx, now.since, now.until))
         for name, now in workflow_runs.step_statuses(run, ctx.state("tasks").tasks).items()

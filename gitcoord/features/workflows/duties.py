@@ -26,7 +26,7 @@ def duty(state: State, ctx: Context) -> Iterator[Duty]:
 
 
 def _go_on(run: Run, tasks: Mapping[str, Task]) -> Iterator[Duty]:
-    """Yield the next duties of a run. All of them are repeated until the ledger holds them."""
+    """Yield the next duties of a run. Each is repeated until the ledger has it."""
     yield from _ends(run, tasks)
     steps = workflow_runs.step_statuses(run, tasks)
     if run.status == RUNNING:

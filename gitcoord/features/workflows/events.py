@@ -14,7 +14,7 @@ from gitcoord.features.workflows.file import Name, StepName, WorkflowDefinition
 from gitcoord.features.workflows.runs import RESULT_MAX
 
 RequestId = Annotated[str, Field(max_length=58, pattern=r"^[0-9a-z]{16}(\.[a-z0-9][a-z0-9_-]{0,40})?$")]
-"""The event that asked for a start, and the workflow that starts by itself after such."""
+"""The uid of the event that requests a start; if the start is automatic, then also the name of the workflow."""
 
 
 class WorkflowDefined(Payload):

@@ -20,7 +20,7 @@ FILE_BYTES_MAX = 40_000  # it goes into one event
 STEPS_MAX = 100
 CONDITION_CHARS_MAX = 1000
 ITEMS_MAX = 100  # per fan-out
-TASKS_MAX = 1000  # per run: the leader looks at all of them at every tick
+TASKS_MAX = 1000  # per run: the leader checks all of them at every tick
 PLACES = re.compile(r"\{(?:item|([a-z][a-z0-9_]*)\.result)\}")  # {item} has no name
 PLACES_MAX = 20  # in one text: the results that are filled in may be long
 
@@ -49,7 +49,7 @@ class StepTask(Payload):
 
 
 class WorkflowStep(StepTask):
-    """A step. `when`: a condition, in place of "all steps before are done". `undo`: the task that compensates it."""
+    """A step. `when`: a condition, instead of "all earlier steps are done". `undo`: the task that compensates it."""
 
     after: StepNames = []
     when: Annotated[str, Field(max_length=CONDITION_CHARS_MAX), NAMED] | None = None
@@ -71,9 +71,9 @@ class WorkflowDefinition(Payload):
 
 
 def read(text: str) -> WorkflowDefinition:
-    """Parse a workflow file. Raise Refused, with the line and its fault."""
+    """Parse a workflow file. Raise Refused, with the line number of the first mistake."""
     if len(text.encode("utf-8", "surrogatepass")) > FILE_BYTES_MAX:
-        raise Refused(f"a workflow's file has at most {FILE_BYTES_MAX} bytes: put long texts in other files")
+        raise Refused(f"a workflow file has at most {FILE_BYTES_MAX} bytes: move long texts to other files")
     value, lines = numbered_lines.read(text, "a workflow's file")
     try:
         definition = WorkflowDefinition.model_validate(value)
@@ -90,18 +90,21 @@ def read(text: str) -> WorkflowDefinition:
             else WorkflowStep.model_fields
         )
         unknown = f"there is no such field; there are: {', '.join(fields)}"
-        told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise numbered_lines.at(lines, place, told) from None
+        reason = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise numbered_lines.at(lines, place, reason) from None
     for place, reason in faults(definition):
         raise numbered_lines.at(lines, place, reason)
     return definition
 
 
 def faults(definition: WorkflowDefinition) -> Iterator[tuple[list[str | int], str]]:
-    """Yield the faults in references between steps, and in the definition as a whole."""
+    """Yield the mistakes that no single field shows, as (path, reason): in references, cycles, the number of tasks."""
     steps = definition.steps
     if sum(_tasks(step) for step in steps.values()) > TASKS_MAX:
-        yield ["steps"], f"its steps may become over {TASKS_MAX} tasks: split it into workflows that start each other"
+        yield (
+            ["steps"],
+            f"its steps can make more than {TASKS_MAX} tasks: split it into workflows that start each other",
+        )
     for name, step in steps.items():
         for other in step.after:
             if other not in steps:
@@ -109,15 +112,15 @@ def faults(definition: WorkflowDefinition) -> Iterator[tuple[list[str | int], st
     before = _before(steps)
     for name, step in steps.items():
         if name not in before:
-            way = dependencies.cycle({name: step.after for name, step in steps.items()}, name)
-            if way:
-                yield ["steps", name, "after"], f"the steps wait for each other: {' → '.join(reversed(way))}"
+            path = dependencies.cycle({name: step.after for name, step in steps.items()}, name)
+            if path:
+                yield ["steps", name, "after"], f"the steps wait for each other: {' → '.join(reversed(path))}"
                 return
         yield from _references(name, step, before.get(name, frozenset()))
 
 
 def _tasks(step: WorkflowStep) -> int:
-    """Return how many tasks a step may become, with those that compensate it."""
+    """Return how many tasks a step can make, with the one that compensates it."""
     items = len(step.for_each) if isinstance(step.for_each, list) else 1 if step.for_each is None else ITEMS_MAX
     return items + (step.undo is not None)
 
@@ -126,15 +129,15 @@ def _before(steps: Mapping[str, WorkflowStep]) -> dict[str, frozenset[str]]:
     """Return all predecessors of each step, direct or not, without steps that wait for each other."""
     before: dict[str, frozenset[str]] = {}
     waiting = {name: {other for other in step.after if other in steps} for name, step in steps.items()}
-    behind: dict[str, list[str]] = {}
+    dependants: dict[str, list[str]] = {}
     for name, others in waiting.items():
         for other in others:
-            behind.setdefault(other, []).append(name)
+            dependants.setdefault(other, []).append(name)
     free = [name for name, others in waiting.items() if not others]
     for name in free:  # grows
         after = {other for other in steps[name].after if other in steps}
         before[name] = frozenset(after).union(*(before[other] for other in after))
-        for later in behind.get(name, ()):
+        for later in dependants.get(name, ()):
             waiting[later].discard(name)
             if not waiting[later]:
                 free.append(later)
@@ -167,9 +170,6 @@ def _references(name: str, step: WorkflowStep, before: Set[str]) -> Iterator[tup
             yield ["steps", name, "when"], f"{other!r} is not available: {name!r} is not after it"
 
 
-# Conditions: a few of Python's expressions, never run by Python
-
-
 def condition_characters(definition: WorkflowDefinition) -> int:
-    """Return how long its conditions are, all together: the leader reads them at every look."""
+    """Return the total length of the conditions, in characters: the leader evaluates them at every tick."""
     return sum(len(step.when) for step in definition.steps.values() if step.when is not None)

@@ -30,7 +30,7 @@ class MadeTask:
 
 @dataclass(slots=True)
 class Run:
-    """`made`: by `step`, `step#2` for the third item of a fan-out, or `undo:step`."""
+    """One run of a workflow. `made`: tasks by `step`, `step#2` for the third item of a fan-out, or `undo:step`."""
 
     id: str
     definition: WorkflowDefinition
@@ -60,38 +60,38 @@ class StepStatus:
 
 
 def ended(made: MadeTask, tasks: Mapping[str, Task]) -> tuple[str, str, str] | None:
-    """Return how and when a task ended, with its result; None while it is open."""
+    """Return a step's task as (status, result or reason, time of its end); None while it is open."""
     if made.status:
         return made.status, made.result, made.until
     task = tasks.get(made.task)
     if task is None:
-        return FAILED, "its task is not known any more (closed tasks are forgotten after a while)", made.since
+        return FAILED, "its task is not known any more (only the newest closed tasks are kept)", made.since
     if task.status not in OVER:
         return None
     return task.status, (task.result if task.status == DONE else task.reason)[:RESULT_MAX], task.over
 
 
 def step_statuses(run: Run, tasks: Mapping[str, Task]) -> dict[str, StepStatus]:
-    """Return the present state of all steps."""
+    """Return the present status of each step, by its name."""
     made: dict[str, list[MadeTask]] = {}
     for key, one in run.made.items():
         made.setdefault(key.partition("#")[0], []).append(one)
     return {name: _status_of(run, name, made.get(name, []), tasks) for name in run.definition.steps}
 
 
-def _status_of(run: Run, name: str, mine: Sequence[MadeTask], tasks: Mapping[str, Task]) -> StepStatus:
+def _status_of(run: Run, name: str, made_tasks: Sequence[MadeTask], tasks: Mapping[str, Task]) -> StepStatus:
     if name in run.skipped:
         return StepStatus(SKIPPED, run.skipped[name])
-    if not mine:
+    if not made_tasks:
         return StepStatus(WAITING)
-    ends = [one for one in (ended(made, tasks) for made in mine) if one is not None]
-    since, done = min(made.since for made in mine), sum(status == DONE for status, _, _ in ends)
-    if len(ends) < len(mine):
-        return StepStatus("running", "", since, "", len(mine), done)
+    ends = [one for one in (ended(made, tasks) for made in made_tasks) if one is not None]
+    since, done = min(made.since for made in made_tasks), sum(status == DONE for status, _, _ in ends)
+    if len(ends) < len(made_tasks):
+        return StepStatus("running", "", since, "", len(made_tasks), done)
     failed = next((result for status, result, _ in ends if status in (FAILED, CANCELLED)), None)
     status = DONE if failed is None else FAILED
     result = "\n".join(result for _, result, _ in ends) if failed is None else failed
-    return StepStatus(status, result[:RESULT_MAX], since, max(until for _, _, until in ends), len(mine), done)
+    return StepStatus(status, result[:RESULT_MAX], since, max(until for _, _, until in ends), len(made_tasks), done)
 
 
 def due(run: Run, steps: Mapping[str, StepStatus]) -> Iterator[tuple[str, str]]:
@@ -102,10 +102,12 @@ def due(run: Run, steps: Mapping[str, StepStatus]) -> Iterator[tuple[str, str]]:
             continue
         if step.when is not None:
             try:
-                holds = step_conditions.holds(step.when, {key: (one.status, one.result) for key, one in steps.items()})
+                is_met = step_conditions.is_met(
+                    step.when, {key: (one.status, one.result) for key, one in steps.items()}
+                )
             except ValueError:
-                holds = False
-            yield name, "" if holds else f"its condition does not hold: {step.when}"
+                is_met = False
+            yield name, "" if is_met else f"its condition is not met: {step.when}"
             continue
         broken = [other for other in step.after if not _is_good(run.definition.steps[other], steps[other])]
         if broken:
@@ -140,7 +142,7 @@ def to_undo(run: Run, steps: Mapping[str, StepStatus]) -> list[str]:
 
 
 def items(step: WorkflowStep, steps: Mapping[str, StepStatus]) -> list[str]:
-    """Return the items of the step; one empty item if it is no fan-out."""
+    """Return the items of the step, one for each task; one empty item if it is not a fan-out."""
     if step.for_each is None:
         return [""]
     if isinstance(step.for_each, list):
@@ -150,7 +152,7 @@ def items(step: WorkflowStep, steps: Mapping[str, StepStatus]) -> list[str]:
 
 
 def filled(text: str, item: str, steps: Mapping[str, StepStatus]) -> str:
-    """Fill in `{item}` and `{step.result}`."""
+    """Return `text` with `{item}` and `{step.result}` filled in."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] is None:
@@ -161,7 +163,7 @@ def filled(text: str, item: str, steps: Mapping[str, StepStatus]) -> str:
 
 
 def task_of(run: Run, key: str, work: StepTask, item: str, steps: Mapping[str, StepStatus]) -> dict[str, object]:
-    """Return the data of the task that a step becomes."""
+    """Return the payload of `TaskCreated` for a step, or for the task that compensates it (`work`)."""
     step = work if isinstance(work, WorkflowStep) else None
     return {
         "title": as_name(filled(work.title, item, steps)),

@@ -47,7 +47,7 @@ class StartRequest:
 
 @dataclass
 class State:
-    """Runs by id, oldest first. `start_requests`: by what asks for one. `types`: the workflows that a type starts."""
+    """`runs`: by id, oldest first. `start_requests`: by RequestId. `types`: event type → workflows that it starts."""
 
     runs: dict[str, Run] = field(default_factory=dict)
     defined: dict[str, WorkflowDefinition] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
     reason = _fold_own(state, sequenced.event, own) if own is not None else None
     word = control.word_in(sequenced, "workflow")
     if word is not None:
-        reason = _obey(state, sequenced, word)
+        reason = _carry_out(state, sequenced, word)
     echo = sequenced.event.term is not None and sequenced.event.type in ECHOES
     for name in state.types.get(sequenced.event.type, ()) if sequenced.role != "guest" and not echo else ():
         _request_start(state, sequenced.event, f"{sequenced.event.uid}.{name}", name)
@@ -125,8 +125,8 @@ def _define(state: State, event: Event, definition: WorkflowDefinition) -> str |
     name = definition.name
     if len(state.defined) >= DEFINED_MAX and name not in state.defined:
         return f"{DEFINED_MAX} workflows are defined already"
-    mine = [one for one, by in state.definers.items() if by == event.actor]
-    if len(mine) >= quotas.WORKFLOWS_DEFINED and name not in state.defined:
+    own = [one for one, by in state.definers.items() if by == event.actor]
+    if len(own) >= quotas.WORKFLOWS_DEFINED and name not in state.defined:
         return quotas.full(event.actor, "workflows defined", quotas.WORKFLOWS_DEFINED, "define one of these again")
     state.defined[name] = definition
     state.definers.setdefault(name, event.actor)
@@ -142,19 +142,19 @@ def _start(state: State, event: Event, payload: WorkflowStarted) -> str | None:
         if request is None or request.name not in state.defined:
             return "no start of that workflow is requested"
         definition, by = state.defined[request.name], request.by
-    assert definition is not None  # as its model says
+    assert definition is not None  # `WorkflowStarted` has a definition or a request
     wrong = next(faults(definition), None) if payload.request is None else None
     if wrong is not None:
         return wrong[1]
     running = [run for run in state.runs.values() if not run.over]
     if len(running) >= RUNS_MAX:
         return f"{RUNS_MAX} workflows run already"
-    mine, cure = [run.definition for run in running if run.by == by], "stop some, or wait for their end"
-    if len(mine) >= quotas.WORKFLOWS_RUNNING:
-        return quotas.full(by, "workflows running", quotas.WORKFLOWS_RUNNING, cure)
-    if sum(map(condition_characters, [definition, *mine])) > quotas.CONDITION_CHARACTERS_RUNNING:
+    own, fix = [run.definition for run in running if run.by == by], "stop some, or wait for their end"
+    if len(own) >= quotas.WORKFLOWS_RUNNING:
+        return quotas.full(by, "workflows running", quotas.WORKFLOWS_RUNNING, fix)
+    if sum(map(condition_characters, [definition, *own])) > quotas.CONDITION_CHARACTERS_RUNNING:
         return quotas.full(
-            by, "characters of conditions in running workflows", quotas.CONDITION_CHARACTERS_RUNNING, cure
+            by, "characters of conditions in running workflows", quotas.CONDITION_CHARACTERS_RUNNING, fix
         )
     state.runs[event.uid] = Run(event.uid, definition, by, event.timestamp)
     return None
@@ -163,7 +163,7 @@ def _start(state: State, event: Event, payload: WorkflowStarted) -> str | None:
 def _stop(state: State, event: Event, reason: str) -> str | None:
     run = state.runs.get(event.re or "")
     if run is None or run.status != RUNNING:
-        return "this workflow does not run"
+        return "this run is not running"
     run.status, run.reason = STOPPING, reason or f"{event.actor} stopped it"
     return None
 
@@ -181,17 +181,17 @@ def _automate(state: State, payload: WorkflowAutomated) -> str | None:
     return None
 
 
-def _obey(state: State, sequenced: SequencedEvent, word: control.ControlWord) -> str | None:
-    """Obey `*workflow:start NAME` and `*workflow:stop RUN` in a conversation. AUTHORITY says which members may."""
+def _carry_out(state: State, sequenced: SequencedEvent, word: control.ControlWord) -> str | None:
+    """Carry out `*workflow:start NAME` or `*workflow:stop RUN` in a message. Return why it has no effect, or None."""
     event = sequenced.event
     if sequenced.role == "guest":
-        return f"{event.actor} is a guest, and a guest's words bind no member"
+        return f"{event.actor} is a guest, and only members start or stop workflows"
     if word.verb == "start":
         return _request_start(state, event, event.uid, word.rest)
     if word.verb == "stop":
         found = [run for run in state.runs.values() if word.rest and run.id.startswith(word.rest)]
         if len(found) != 1 or found[0].status != RUNNING:
-            return f"no workflow {word.rest!r} runs"
+            return f"no run {word.rest!r} is running"
         if sequenced.role != "admin" and not same_agent(found[0].by, event.actor):
             return f"only an admin or {found[0].by}, who started it, may stop it"
         found[0].status, found[0].reason = STOPPING, f"{event.actor} stopped it"
@@ -214,12 +214,12 @@ def _note(
 ) -> str | None:
     run = state.runs.get(event.re or "")
     if run is None or run.over:
-        return "this run is over"
+        return "this run is closed, or there is none with this id"
     match payload:
         case WorkflowStepEnded():
             made = run.made.get(payload.key)
             if made is None or made.status:
-                return "this is known already"
+                return "the end of this step is recorded already"
             made.status, made.result, made.until = payload.status, payload.result, payload.until
         case WorkflowStepSkipped():
             run.skipped.setdefault(payload.step, payload.reason)

@@ -1,4 +1,4 @@
-"""Conditions of steps: a few of Python's expressions, never run by Python."""
+"""Conditions of steps: a small subset of Python's expressions, which we evaluate ourselves, never by `eval`."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ def condition_names(text: str) -> frozenset[str]:
     )
 
 
-def holds(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
-    """Return whether the condition holds for the steps' status and result. Raise ValueError if it is none."""
+def is_met(text: str, steps: Mapping[str, tuple[str, str]]) -> bool:
+    """Return whether the condition is met. `steps`: name → (status, result). Raise ValueError if it is no condition."""
     return bool(_value(_condition(text).body, steps))
 
 
 @lru_cache(maxsize=1000)
 def _condition(text: str) -> ast.Expression:
-    if not _PLAIN.match(_WORDS.sub("''", text)) or text.count("(") > DEPTH_MAX or text.count("not") > DEPTH_MAX:
-        raise ValueError(f"{text!r} is not a condition: {_SUCH}")
+    if not _PLAIN.match(_STRINGS.sub("''", text)) or text.count("(") > DEPTH_MAX or text.count("not") > DEPTH_MAX:
+        raise ValueError(f"{text!r} is not a condition: {_EXAMPLE}")
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"{text!r} is not a condition: {_SUCH}") from None
+        raise ValueError(f"{text!r} is not a condition: {_EXAMPLE}") from None
     for one in ast.walk(tree):
         if not isinstance(one, _ALLOWED) or (
             isinstance(one, ast.Attribute)
             and (one.attr not in ("status", "result") or not isinstance(one.value, ast.Name))
         ):
-            raise ValueError(f"{text!r} is not a condition: {_SUCH}")
+            raise ValueError(f"{text!r} is not a condition: {_EXAMPLE}")
     return tree
 
 
-# Checked before Python's own parser, which treats odd texts differently in each version.
-_WORDS = re.compile(r"'[^'\\\n]*'|\"[^\"\\\n]*\"")
+# These are checked BEFORE Python's parser, which treats odd texts differently in each version.
+_STRINGS = re.compile(r"'[^'\\\n]*'|\"[^\"\\\n]*\"")
 _PLAIN = re.compile(r"[A-Za-z0-9_ .()=!']*\Z")
 DEPTH_MAX = 20
-_SUCH = "write one such as test.status == 'failed' and 'yes' in ask.result"
+_EXAMPLE = "write one such as test.status == 'failed' and 'yes' in ask.result"
 _ALLOWED = (
     ast.Expression,
     ast.BoolOp,
@@ -78,7 +78,7 @@ def _value(node: ast.expr, steps: Mapping[str, tuple[str, str]]) -> Any:
             return all(found) if isinstance(op, ast.And) else any(found)
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return _compare(op, str(_value(left, steps)), str(_value(right, steps)))
-    raise ValueError(f"not a condition: {_SUCH}")
+    raise ValueError(f"not a condition: {_EXAMPLE}")
 
 
 def _compare(op: ast.cmpop, left: str, right: str) -> bool:

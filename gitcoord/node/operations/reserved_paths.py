@@ -47,6 +47,6 @@ def touched(held: Iterable[Reservation], changed: Sequence[str]) -> list[Touched
 
     found: list[Touched] = []
     for one in held:
-        hit = [path for path in changed if any(paths.holds(pattern, path) for pattern in one["paths"])]
+        hit = [path for path in changed if any(paths.matches(pattern, path) for pattern in one["paths"])]
         found += [{"touches": hit, "reservation": one}] if hit else []
     return found
