@@ -16,17 +16,17 @@ from typing import Protocol, TypeVar
 
 from gitcoord.core.errors import GitcoordError
 
-RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
+RETRY_S = (1.0, 60.0)  # the first pause after a failure, and the longest: it doubles in between
 TOLD_MAX = 100
-PARTS_MAX = 1000  # remembered; a process consists of about ten
+PARTS_MAX = 1000  # that are remembered as failing; a process has about ten parts
 
 T = TypeVar("T")
 
 
 class Component(Protocol):
-    """A part that `agent run` looks after between two rounds: it does a little at a time, and waits for nothing."""
+    """A part that `agent run` calls between two rounds: each step is short, and does not block."""
 
-    agent: str  # its agent; "" if it belongs to no single one
+    agent: str  # its agent's id; "" if it belongs to no single agent
 
     @property
     def busy(self) -> bool: ...
@@ -41,47 +41,49 @@ class Component(Protocol):
 
 
 @dataclass(slots=True)
-class _Trouble:
-    words: str = ""
+class _Failure:
+    text: str = ""
     failures: int = 0
     not_before_s: float = 0.0
 
 
 @dataclass(slots=True)
 class Guards:
-    """The parts of one process, by name, and which of them failed."""
+    """Run the parts of one process so that a failing one is reported and retried, and the others go on."""
 
     say: Callable[[str, str], None]
-    _troubles: dict[str, _Trouble] = field(default_factory=dict)
+    _failing: dict[str, _Failure] = field(default_factory=dict)
 
     def run(self, name: str, part: Callable[[], T], *, otherwise: T, now_s: float, key: str = "") -> T:
-        """Return what `part` returns; `otherwise` if it fails, and until it is to be tried again.
+        """Return what `part` returns; `otherwise` if it fails, or waits after a failure.
 
         `key` tells parts of the same name apart.
         """
-        trouble = self._troubles.get(key or name)
-        if trouble is not None and now_s < trouble.not_before_s:
+        failure = self._failing.get(key or name)
+        if failure is not None and now_s < failure.not_before_s:
             return otherwise
         try:
             answer = part()
-        except Exception as wrong:  # a part may fail on anything in the ledger; the caller has other parts to run
+        except Exception as wrong:  # a part may fail on anything in the ledger; the other parts must still run
             self._failed(name, key or name, wrong, now_s)
             return otherwise
-        self._troubles.pop(key or name, None)
+        self._failing.pop(key or name, None)
         return answer
 
     def waits(self, key: str, now_s: float) -> bool:
-        """Return whether the part failed, and is not to be tried yet."""
-        return key in self._troubles and now_s < self._troubles[key].not_before_s
+        """Return whether the part failed and is not due for a retry yet."""
+        return key in self._failing and now_s < self._failing[key].not_before_s
 
-    # The components of `agent run`, which it looks after between two rounds
+    # The components of `agent run`
 
     def step(self, one: Component) -> bool:
+        """Return whether the component's step did anything; False if it failed."""
         now_s = time.monotonic()
         return self.run(_name(one), partial(one.step, now_s), otherwise=False, now_s=now_s, key=str(id(one)))
 
     def is_due(self, one: Component) -> bool:
-        """Return whether it has something to do. If even that fails, its `step` fails as well, and waits then."""
+        """Return whether the component has something to do. If that check fails, run its `step`, whose failure is
+        reported and retried."""
         now_s = time.monotonic()
         if self.waits(str(id(one)), now_s):
             return False
@@ -91,28 +93,27 @@ class Guards:
             return self.step(one)
 
     def ending(self, part: Callable[[], None]) -> None:
-        """Run `part`: a failure must not keep the others from ending."""
+        """Run `part`, and only report its failure: it must not keep the other parts from ending."""
         try:
             part()
         except Exception as wrong:
             self.say("part_failed", f"while ending: {describe_error(wrong)}")
 
     def _failed(self, name: str, key: str, wrong: Exception, now_s: float) -> None:
-        if len(self._troubles) >= PARTS_MAX:
-            self._troubles.clear()
-        trouble = self._troubles.setdefault(key, _Trouble())
-        trouble.failures += 1
-        trouble.not_before_s = now_s + min(RETRY_S[0] * 2 ** min(trouble.failures - 1, 20), RETRY_S[1])
-        words = describe_error(wrong)
-        if words != trouble.words:
-            trouble.words = words
-            self.say("part_failed", f"{name}: {words}; it is tried again, all else goes on")
+        if len(self._failing) >= PARTS_MAX:
+            self._failing.clear()
+        failure = self._failing.setdefault(key, _Failure())
+        failure.failures += 1
+        failure.not_before_s = now_s + min(RETRY_S[0] * 2 ** min(failure.failures - 1, 20), RETRY_S[1])
+        text = describe_error(wrong)
+        if text != failure.text:
+            failure.text = text
+            self.say("part_failed", f"{name}: {text}; retrying, everything else goes on")
 
 
 @dataclass(slots=True)
 class RoundGuard:
-    """A part that runs along with a round, and may fail without it. The disk's and the store's own errors are the
-    round's."""
+    """Run what follows a round, so that its failure does not fail the round. Errors of the disk and of the store do."""
 
     tell: Callable[[str, str], None]
     _told: list[str] = field(default_factory=list)
@@ -122,7 +123,7 @@ class RoundGuard:
             part()
         except (OSError, GitcoordError):
             raise
-        except Exception as wrong:  # anything that the ledger's content caused
+        except Exception as wrong:  # caused by the ledger's content
             self.tell_once("part_failed", f"after a round: {describe_error(wrong)}")
 
     def tell_once(self, kind: str, text: str) -> None:
@@ -137,7 +138,7 @@ def _name(one: Component) -> str:
 
 
 def describe_error(wrong: BaseException) -> str:
-    """Return an error in one line; for a bug, with the place in our code."""
+    """Return an error in one line. An error that is not a GitcoordError gets its type and the file and line."""
     if isinstance(wrong, GitcoordError):
         return str(wrong)
     frames = traceback.extract_tb(wrong.__traceback__)

@@ -111,7 +111,7 @@ def test_a_run_outlives_each_of_its_parts(node: Node) -> None:
     assert len(told) == 1 and told[0].startswith("part_failed: part: ZeroDivisionError: step (test_guards.py:")
 
 
-@pytest.mark.parametrize("part", ["_went_well", "_gone_in_s", "round"])
+@pytest.mark.parametrize("part", ["_after_round", "_gone_in_s", "round"])
 def test_a_run_outlives_what_follows_a_round(node: Node, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     said: list[str] = []
     monkeypatch.setattr(Runner, part, raising(OverflowError(part)))
@@ -126,7 +126,7 @@ def test_a_run_outlives_what_follows_a_round(node: Node, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("part", [(status_cache, "save"), (LocalReplica, "save_cache")])
-def test_a_round_went_well_though_what_comes_along_fails(
+def test_a_round_after_round_though_what_comes_along_fails(
     node: Node, monkeypatch: pytest.MonkeyPatch, part: tuple[object, str]
 ) -> None:
     said: list[str] = []
@@ -225,5 +225,5 @@ def test_an_errand_that_cannot_be_prepared_keeps_no_other_waiting_and_one_refuse
     wait_until(lambda: node.sync() and jobs.step(10.0), what="the job to begin")
     wait_until(lambda: not jobs.busy or jobs.step(10.0), what="its end")
     assert any(words.startswith(f"job_failed: bad: OverflowError: {place}") for words in said)
-    assert any("one of what it did cannot be noted" in words for words in said)
+    assert any("one result cannot be recorded" in words for words in said)
     assert "the other one" in [event.content for event in node.disk.pending()]

@@ -186,7 +186,7 @@ def test_what_cannot_be_an_answer_is_a_failure_and_ends_nobody(pair: tuple[Clone
     run.wait_for("handler_failed", "more than 49152 bytes")
     assert run.terminate() == 0
     run = bob.start("--on-event", "head -c 40000 /dev/zero", "--reply")  # each NUL takes six bytes in an event
-    run.wait_for("handler_failed", "cannot be an answer")
+    run.wait_for("handler_failed", "invalid answer")
     assert run.process.poll() is None
 
 

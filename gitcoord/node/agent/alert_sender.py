@@ -1,6 +1,6 @@
 """Alerts: the leader notifies people by mail, chat or webhook; `alert_sent` records it.
 
-The addresses are known to this node alone (`GITCOORD_ALERTS`, as apprise writes them): they hold tokens and passwords.
+Only this node knows the addresses (`GITCOORD_ALERTS`, in apprise's format), because they hold tokens and passwords.
 A leader without addresses leaves waiting alerts to its successor. If a leader is killed between the message and its
 record, its successor sends the message again: twice is better than never.
 """
@@ -21,9 +21,9 @@ from gitcoord.node.clock import since_boot_s, utc_now
 from gitcoord.node.node import Node
 
 VARIABLE = "GITCOORD_ALERTS"
-RETRY_S = (2.0, 300.0)  # after a failure: doubles from the first to the second
-ATTEMPTS = 5  # with one address, if another one has taken the alert
-END_S = 5.0  # to finish a message when told to stop
+RETRY_S = (2.0, 300.0)  # the first pause after a failure, and the longest: it doubles in between
+ATTEMPTS = 5  # for an address, if another address has accepted the alert
+END_S = 5.0  # how long a message that is being sent may delay the end of the process
 
 
 def addresses(environ: Mapping[str, str]) -> list[str]:
@@ -33,12 +33,12 @@ def addresses(environ: Mapping[str, str]) -> list[str]:
 
 @dataclass(slots=True)
 class _Message:
-    """A batch of alerts on its way; it stays as it is until it is sent."""
+    """A batch of alerts that is being sent. A retry sends the same text."""
 
     alerts: list[Alert]
     title: str
     text: str
-    left: list[int]  # addresses that do not have it yet, by number
+    remaining: list[int]  # indices of the addresses that have not accepted it yet
     attempts: int = 0
     failed: list[int] = field(default_factory=list)
     thread: threading.Thread | None = None
@@ -65,7 +65,8 @@ class AlertSender:
         return self.busy and self._has_ended()
 
     def step(self, now_s: float) -> bool:
-        """Send what is due, if the leader is here; conclude what was sent. Return True if anything was done."""
+        """Send what is due if an agent of this process leads, or record what was sent. Return True if anything was
+        done."""
         if self.busy:
             return self._has_ended() and self._conclude(now_s)
         local, terms = self.node.local, self.node.fleet.terms
@@ -81,10 +82,10 @@ class AlertSender:
         return True
 
     def ask_to_end(self) -> None:
-        """Do nothing: a message takes seconds."""
+        """Do nothing: `end` waits for the message, which takes seconds."""
 
     def end(self) -> None:
-        """Wait a little for a message on its way, so that it is not sent again."""
+        """Wait up to END_S for the message that is being sent, so that the next leader does not send it again."""
         self.node.local.lease.wanted = False
         if self._message is not None and self._message.thread is not None:
             self._message.thread.join(END_S)
@@ -92,8 +93,8 @@ class AlertSender:
                 self._conclude(float("inf"))
 
     def _wanted(self) -> _Message | None:
-        """Return the message to send: again, if an address has not got it; otherwise what is due. Another leader may
-        have sent it."""
+        """Return the message to send; None if there is none. A message that an address has not accepted is sent again,
+        unless another leader has recorded it meanwhile."""
         if not self._senders:
             return None
         waiting = self.node.fleet.states["alerts"].waiting
@@ -103,15 +104,15 @@ class AlertSender:
         fleet = self.node.fleet
         due = alerts.due(Context(fleet, utc_now(), seen_s=self.node.replica.seen_s))
         if not due or any(event.type == "alert_sent" for event in self.node.disk.pending()):
-            return None  # sent already, though not sequenced yet
-        return _Message(due, *alerts.message(due, fleet.id or ""), left=list(range(len(self._senders))))
+            return None  # recorded already, but not sequenced yet
+        return _Message(due, *alerts.message(due, fleet.id or ""), remaining=list(range(len(self._senders))))
 
     def _send(self, message: _Message) -> None:
-        """Send in a thread of its own: an address may take its time."""
-        for number in message.left:
+        """Send the message and note which addresses failed. This runs in a thread, because an address may be slow."""
+        for number in message.remaining:
             try:
                 taken = self._senders[number](message.title, message.text)
-            except Exception:  # of a third-party package, which may do anything; its text may hold the address
+            except Exception:  # apprise may raise anything; the text is not shown, because it may hold the address
                 taken = False
             if not taken:
                 message.failed.append(number)
@@ -123,34 +124,34 @@ class AlertSender:
     def _conclude(self, now_s: float) -> bool:
         message = self._message
         assert message is not None
-        message.thread, message.left, message.attempts = None, message.failed, message.attempts + 1
-        reached = len(self._senders) - len(message.left)
-        if message.left:
+        message.thread, message.remaining, message.attempts = None, message.failed, message.attempts + 1
+        reached = len(self._senders) - len(message.remaining)
+        if message.remaining:
             self.say(
                 "alert_failed",
-                f"{len(message.left)} of {len(self._senders)} addresses of {VARIABLE} did not "
-                f"take an alert (attempt {message.attempts})",
+                f"{len(message.remaining)} of {len(self._senders)} addresses in {VARIABLE} did not accept an alert "
+                f"(attempt {message.attempts}): check the addresses and their services",
             )
-        if message.left and (not reached or message.attempts < ATTEMPTS):
+        if message.remaining and (not reached or message.attempts < ATTEMPTS):
             self._not_before_s = now_s + min(RETRY_S[0] * 2 ** min(message.attempts - 1, 20), RETRY_S[1])
             return False
         try:
-            self._answer(message, reached)
-        except GitcoordError as wrong:  # the disk, or a lock: it was sent, and the record follows later
-            self._not_before_s, message.left = now_s + RETRY_S[0], []
-            self.say("alert_waits", f"an alert is sent, but that cannot be noted: {wrong}")
+            self._record(message, reached)
+        except GitcoordError as wrong:  # the disk or a lock failed: the alert was sent, and is recorded later
+            self._not_before_s, message.remaining = now_s + RETRY_S[0], []
+            self.say("alert_waits", f"an alert was sent, but it cannot be recorded yet: {wrong}")
             return False
         self._message = None
         return True
 
-    def _answer(self, message: _Message, reached: int) -> None:
+    def _record(self, message: _Message, reached: int) -> None:
         terms = self.node.fleet.terms
         lead = self.node.local.leading(terms)
         if lead is None:
             self.say(
                 "alert",
-                f"people are told: {message.title}. The leadership ended meanwhile: the next leader may "
-                "tell them once more",
+                f"alert sent: {message.title}. This agent lost the leadership meanwhile: the next leader may send "
+                "the alert again",
             )
             return
         self.node.append(
@@ -163,11 +164,11 @@ class AlertSender:
                 data={"events": [one.id for one in message.alerts], "addresses": reached},
             )
         )
-        self.say("alert", f"people are told: {message.title}")
+        self.say("alert", f"alert sent: {message.title}")
 
 
 def _senders(urls: Sequence[str], say: Callable[[str, str], None]) -> list[Callable[[str, str], bool]]:
-    """Return a function for each address that sends a title and a text."""
+    """Return a function for each valid address. It sends a title and a text, and returns whether they were accepted."""
     if not urls:
         return []
     try:
@@ -182,7 +183,7 @@ def _senders(urls: Sequence[str], say: Callable[[str, str], None]) -> list[Calla
         if one.add(url):
             senders.append(_sender(one.notify))
         else:
-            say("alerts", f"address {number} of {VARIABLE} is none that apprise knows: see its list of services")
+            say("alerts", f"address {number} in {VARIABLE} has no format that apprise knows: see apprise's services")
     return senders
 
 

@@ -1,8 +1,8 @@
 """The event handler of an agent: a user's command for each event addressed to it, in order, one at a time.
 
 The checkpoint moves when the command ends with 0. If the agent is killed between the two, it handles that event once
-more; the command is told the event's id, and the answer's own id follows from it, so it counts once. An event on which
-the command fails repeatedly becomes a dead letter, so that it does not hold up the later ones forever.
+more. The command gets the event's id, and the answer's id is derived from it, so the answer counts once. An event on
+which the command fails repeatedly becomes a dead letter, so that it does not hold up the later ones forever.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from gitcoord.store.files import pausing, write_durably
 from gitcoord.store.home.dead_letters import DeadLetters, Letter
 
 ANSWER_BYTES_MAX = 48 * 1024  # leaves room for the event around it
-ATTEMPTS = 5  # at an event, before it becomes a dead letter
-RETRY_S = (1.0, 60.0)  # after a failure: doubles from the first to the second
+ATTEMPTS = 5  # at one event, before it becomes a dead letter
+RETRY_S = (1.0, 60.0)  # the first pause after a failure, and the longest: it doubles in between
 ERRORS_S = 60.0  # between two `error` events about dead letters: an author may send many
-DISK_RETRY_S = 1.0  # the result of a command is kept until it can be written down
+DISK_RETRY_S = 1.0  # while the result of a command cannot be written to the disk; it is kept in memory
 COMMAND_S_MAX = 3600.0
 
 
@@ -49,13 +49,13 @@ class _RunningCommand:
     position: int
     command: UserCommand
     output: CapturedOutput | None
-    told: Sequence[LineOutput]
+    line_outputs: Sequence[LineOutput]
     since_s: float
     replayed: bool  # a dead letter: the checkpoint is beyond it
-    problem: str = ""  # why it was ended
+    problem: str = ""  # why we ended the command
 
-    def look(self, now_s: float) -> None:
-        """End the command when it goes too far."""
+    def enforce_limits(self, now_s: float) -> None:
+        """End the command if it prints too much or runs too long."""
         if self.command.floods:
             self.problem = "printed without end"
         elif now_s - self.since_s > COMMAND_S_MAX:
@@ -64,10 +64,10 @@ class _RunningCommand:
             self.command.end()
 
     def end(self, *, grace_s: float = 0.0) -> None:
-        """End the command, and pass on the rest of what it printed."""
+        """End the command, and log the rest of what it printed."""
         self.command.end(grace_s=grace_s)
-        for told in self.told:
-            told.flush()
+        for output in self.line_outputs:
+            output.flush()
 
 
 class EventHandler:
@@ -112,39 +112,42 @@ class EventHandler:
         return self._running.command.code is not None or self._running.command.floods
 
     def step(self, now_s: float) -> bool:
-        """Look after the running command, or start the next. Return True if anything was done."""
+        """Conclude the running command if it has ended, or start the next one. Return True if anything was done."""
         if self._running is not None:
-            return self._look_after(self._running, now_s)
+            return self._check_running(self._running, now_s)
         if now_s < self._not_before_s:
             return False
         wanted = self.letters.wanted()
-        found = self._again(wanted) if wanted is not None else self._next()
+        found = self._replayed_event(wanted) if wanted is not None else self._next_event()
         if found is None:
             return wanted is not None
         position, event = found
         try:
             self._start(position, event, now_s, replayed=wanted is not None)
-        except Exception as wrong:  # whatever the event holds must not hold up the later ones
+        except Exception as wrong:  # no content of an event may hold up the later ones
             how = f"could not be started: {describe_error(wrong)}"
             self._failed(event, position, how, now_s, replayed=wanted is not None)
         return True
 
-    def _again(self, letter: Letter) -> tuple[int, Event] | None:
-        """Return the event of a dead letter; None if the ledger no longer has it, and then the letter says so."""
+    def _replayed_event(self, letter: Letter) -> tuple[int, Event] | None:
+        """Return the position and the event of a dead letter. If the ledger no longer has the event, note that in the
+        letter and return None."""
         position = self.node.fleet.positions.get(letter.event)
         if position is None:
-            self.letters.set_aside(replace(letter, replay=False, reason="the ledger holds this event no more"))
+            self.letters.set_aside(replace(letter, replay=False, reason="the ledger no longer has this event"))
             return None
         return position, parse(self.node.replica.branch.line_at()(position))
 
-    def _next(self) -> tuple[int, Event] | None:
-        """Return the next event addressed to this agent. The position before it is kept in memory: it is not worth an
-        fsync."""
+    def _next_event(self) -> tuple[int, Event] | None:
+        """Return the position and the next event addressed to this agent; None if there is none.
+
+        The position up to which nothing was found is kept in memory only: it is not worth an fsync.
+        """
         fleet = self.node.fleet
         read = self.node.replica.branch.line_at()
         for position in range(self.position + 1, fleet.position + 1):
             line = read(position)
-            if may_name(line, self.agent):  # nearly all lines do not: they need not be parsed
+            if may_name(line, self.agent):  # to parse only the few lines that do
                 event = parse(line)
                 # A void event has no effect here either.
                 if self._is_mine(event) and fleet.positions.get(event.uid) == position:
@@ -165,30 +168,30 @@ class EventHandler:
             os.environ, {"GITCOORD_EVENT_ID": event.uid, "GITCOORD_AGENT": self.agent}, pass_env=self.pass_env
         )
         output = CapturedOutput() if self.reply else None
-        told = [LineOutput(self._tell_printed) for _ in range(2)]  # two threads take it
+        line_outputs = [LineOutput(self._tell_printed) for _ in range(2)]  # one for each of the two reading threads
         command = UserCommand(
             self.command,
             stdin=words.encode() + b"\n",
             environment=environment,
-            output=output or told[0],
-            errors=told[1],
+            output=output or line_outputs[0],
+            errors=line_outputs[1],
         )
-        self._running = _RunningCommand(event, position, command, output, told, now_s, replayed)
+        self._running = _RunningCommand(event, position, command, output, line_outputs, now_s, replayed)
 
     def _tell_printed(self, line: str) -> None:
         self.say("handler", line)
 
-    def _look_after(self, running: _RunningCommand, now_s: float) -> bool:
-        running.look(now_s)
+    def _check_running(self, running: _RunningCommand, now_s: float) -> bool:
+        running.enforce_limits(now_s)
         code = running.command.code
         if code is None or now_s < self._not_before_s:
             return False
         running.end()
         try:
             self._conclude(running, code, now_s)
-        except GitcoordError as wrong:  # the disk, or a lock: the command is done, and does not run again for that
+        except GitcoordError as wrong:  # the disk or a lock failed: the command is done, and must not run again
             self._not_before_s = now_s + DISK_RETRY_S
-            self.say("handler_waits", f"event {running.event.uid[:8]} is handled, but that cannot be noted: {wrong}")
+            self.say("handler_waits", f"event {running.event.uid[:8]} is handled, but not recorded yet: {wrong}")
             return False
         self._running = None
         return True
@@ -201,7 +204,7 @@ class EventHandler:
             except GitcoordError:
                 raise
             except Exception as wrong:  # whatever the command printed
-                problem = f"printed what cannot be an answer: {describe_error(wrong)}"
+                problem = f"printed an invalid answer: {describe_error(wrong)}"
         if problem:
             self._failed(running.event, running.position, problem, now_s, replayed=running.replayed)
             return
@@ -212,7 +215,7 @@ class EventHandler:
         self._failures, self._not_before_s = 0, 0.0
 
     def _answer(self, event: Event, output: bytes) -> str:
-        """Queue the answer. Return why that is impossible, or ""."""
+        """Queue the command's output as an answer. Return why that is impossible; "" if it is done or not needed."""
         text = as_text(output.decode("utf-8", "replace").removesuffix("\n"))
         if len(output) > ANSWER_BYTES_MAX:
             return f"printed more than {ANSWER_BYTES_MAX} bytes"
@@ -226,11 +229,11 @@ class EventHandler:
                 self.node.draft("answer", text, actor=self.agent, re=event.uid, to=[event.actor], uid=nonce)
             )
         except Refused as wrong:
-            return f"printed what cannot be an answer: {wrong}"
+            return f"printed an invalid answer: {wrong}"
         return ""
 
     def _failed(self, event: Event, position: int, how: str, now_s: float, *, replayed: bool) -> None:
-        """Try again later, or set the event aside: durably, BEFORE the checkpoint moves past it."""
+        """Schedule a retry, or make the event a dead letter: durably, BEFORE the checkpoint moves past it."""
         failures = self.letters.tried(event.uid) + 1
         text = f"handling event {event.uid[:8]} failed: the command {how}"
         self.say("handler_failed", text)
@@ -256,7 +259,7 @@ class EventHandler:
                 )
 
     def ask_to_end(self) -> None:
-        """Ask the running command to end; `end` does not ask."""
+        """Ask the running command to end (SIGTERM)."""
         if self._running is not None:
             self._running.command.ask_to_end()
 

@@ -18,7 +18,7 @@ from gitcoord.node.guards import describe_error
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 
-END_S = 5.0  # to finish a job when told to stop
+END_S = 5.0  # how long a running job may delay the end of the process
 WAIT_S_MAX = 3600.0  # after failures, the time between two attempts doubles up to this
 
 LeaseHeld = Callable[[], bool]
@@ -26,7 +26,7 @@ PreparedJob = Callable[[LeaseHeld], Sequence[NewEvent]]
 
 
 class LeaderJob(Protocol):
-    """`name` is a word for people."""
+    """A job that the leader does at an interval. Log lines show its `name`."""
 
     name: str
 
@@ -34,7 +34,7 @@ class LeaderJob(Protocol):
         """Return the interval in seconds; 0 if the job is not wanted."""
 
     def prepare(self, ctx: Context) -> PreparedJob | None:
-        """Return the work to do now; None if there is none."""
+        """Return the function that does the work in a thread; None if there is nothing to do."""
 
 
 @dataclass(slots=True)
@@ -57,8 +57,8 @@ class LeaderJobs:
         self._running: _RunningJob | None = None
         self._next_s: dict[str, float] = {}
         self._failures: dict[str, int] = {}
-        self._waits = False  # something is due, and the lease does not allow it yet
-        self._until_s = 0.0  # read by the thread: until then the leader here may act
+        self._waits = False  # a job is due, but the lease is not held yet
+        self._until_s = 0.0  # the end of the lease, in seconds since boot; read by the thread
 
     @property
     def busy(self) -> bool:
@@ -68,7 +68,10 @@ class LeaderJobs:
         return self._running is not None and self._has_ended()
 
     def step(self, now_s: float) -> bool:
-        """Begin what is due, if the leader is here; conclude what has ended. Return True if anything was done."""
+        """Conclude the job that has ended, or begin one that is due if an agent of this process leads.
+
+        Return True if anything was done.
+        """
         local, terms = self.node.local, self.node.fleet.terms
         lead = local.leading(terms)
         self._until_s = local.lease.valid_until_s if lead is not None else 0.0
@@ -83,7 +86,7 @@ class LeaderJobs:
             try:
                 interval_s = job.interval_s(ctx)
                 work = job.prepare(ctx) if interval_s > 0 else None
-            except Exception as wrong:  # whatever the ledger holds must not keep the other jobs from their turn
+            except Exception as wrong:  # no content of the ledger may keep the other jobs from their turn
                 self._next_s[job.name] = now_s
                 self._failed(job.name, describe_error(wrong), now_s)
                 continue
@@ -97,15 +100,16 @@ class LeaderJobs:
         return False
 
     def ask_to_end(self) -> None:
-        """Stop further writes outside: a job asks before each."""
+        """Stop further writes outside the ledger: a job checks the lease before each."""
         self._until_s = 0.0
 
     def end(self) -> None:
+        """Wait up to END_S for the running job, and record what it did."""
         if self._running is not None and self._running.thread is not None:
             self._running.thread.join(END_S)
             self._concluded(0.0)
 
-    def _may_act(self) -> bool:
+    def _lease_held(self) -> bool:
         return since_boot_s() < self._until_s
 
     def _begin(self, job: LeaderJob, work: PreparedJob, next_s: float) -> None:
@@ -114,7 +118,7 @@ class LeaderJobs:
 
         def run() -> None:
             try:
-                running.done = list(work(self._may_act))
+                running.done = list(work(self._lease_held))
             except Exception as wrong:  # a bug in a job must not end the agent
                 running.wrong = describe_error(wrong)
 
@@ -126,8 +130,8 @@ class LeaderJobs:
         return thread is not None and not thread.is_alive()
 
     def _concluded(self, now_s: float) -> bool:
-        """Conclude a job that has ended. Return whether the next one may begin: a run of one turn needs that at
-        once."""
+        """Conclude the running job if it has ended, and return whether it had. With `--once`, the next job then begins
+        in the same turn."""
         if not self._has_ended():
             return False
         running, self._running = self._running, None
@@ -143,24 +147,24 @@ class LeaderJobs:
         self._failures.pop(name, None)
         lead = self.node.local.leading(self.node.fleet.terms)
         if lead is None:  # events of a leader would have no effect; the next leader finds the work again
-            self.say(name, "the leadership ended meanwhile: the next leader looks again")
+            self.say(name, "this agent lost the leadership meanwhile: the next leader repeats the job")
             return
         drafts = []
         for one in running.done:
             try:
                 [draft] = self.node.drafted([one], actor=lead.agent, term=self.node.fleet.terms.term)
                 self.node.check(draft)
-            except Refused as wrong:  # for a text from outside, such as a secret in a title: record the others
-                self.say("job_failed", f"{name}: one of what it did cannot be noted: {wrong}")
+            except Refused as wrong:  # a text from outside may be refused, such as a title with a secret in it
+                self.say("job_failed", f"{name}: one result cannot be recorded: {wrong}")
             else:
                 drafts.append(draft)
         try:
             self.node.append(*drafts)
         except GitcoordError as wrong:  # the disk: the next run finds the work again
-            self.say("job_failed", f"{name} cannot be noted: {wrong}")
+            self.say("job_failed", f"{name}: its results cannot be recorded, so it runs again later: {wrong}")
             return
-        for noted in drafts:
-            self.say(name, noted.content)
+        for draft in drafts:
+            self.say(name, draft.content)
 
     def _failed(self, name: str, wrong: str, now_s: float) -> None:
         count = self._failures[name] = self._failures.get(name, 0) + 1

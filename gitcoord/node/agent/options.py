@@ -18,16 +18,16 @@ class RunOptions:
     agents: Sequence[str]
     on_event: str | None = None
     reply: bool = False
-    attempts: int = ATTEMPTS  # of on_event, at one event
+    attempts: int = ATTEMPTS  # of `on_event` at one event
     pass_env: Sequence[str] = ()  # variables that commands get although they look like credentials
     work: WorkerConfig | None = None
     capabilities: Sequence[str] = ()
-    drain_s: float = 0.0  # after a request to stop: how long begun work may take, before it is given back
+    drain_s: float = 0.0  # after a request to stop: how long work in progress may take, before it is given back
     lead: bool = True
     once: bool = False
     takeover: bool = False
     for_s: float | None = None
     say: Callable[[str, str], None] = lambda kind, text: None
-    wait_for_credentials: bool = False  # at the start: later it always waits
-    components: Sequence[Component] = ()  # of the layers above
-    heartbeat_extras: Callable[[], Mapping[str, Any]] = dict  # fields that those add to heartbeats
+    wait_for_credentials: bool = False  # in the first round; later rounds always wait
+    components: Sequence[Component] = ()  # from the layers above, such as GitHub's
+    heartbeat_extras: Callable[[], Mapping[str, Any]] = dict  # fields that the components add to heartbeats

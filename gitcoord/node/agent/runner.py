@@ -31,11 +31,11 @@ from gitcoord.node.operations import submit
 from gitcoord.node.shutdown import StopFlag
 from gitcoord.node.tasks.worker import TaskWorker
 
-LOOK_S = 0.05  # between two looks at the queue: what another process queued is picked up within 100 ms…
-LOOK_S_MAX = 0.5  # …or so: where a fetch takes a second, these looks are most of an idle agent's cost
-TIDY_S = 60.0  # between two checks whether the private store needs tidying
-GONE_LATER_S = 0.02  # so late that an agent counts as gone at that check, not as nearly gone
-GOODBYE_S = 10.0  # at most, for the last words
+CHECK_S = 0.05  # between two checks of the queue: what another process queued is picked up within 100 ms
+CHECK_S_MAX = 0.5  # for slow remotes: where a fetch takes a second, these checks are most of an idle agent's cost
+TIDY_S = 60.0  # between two checks whether the private store needs `git gc`
+GONE_MARGIN_S = 0.02  # so that the agent counts as gone at that check, not as nearly gone
+GOODBYE_S = 10.0  # at most, to push the goodbye
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Runner:
     options: RunOptions
     stop: StopFlag = field(default_factory=StopFlag)
     components: list[Component] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)  # why sessions ended in favour of another run
+    ended: list[str] = field(default_factory=list)  # messages about sessions that ended in favour of another run
     schedule: RoundSchedule = field(default_factory=RoundSchedule)
     _loop: SyncLoop = field(init=False)
     _guards: Guards = field(init=False)
@@ -56,13 +56,13 @@ class Runner:
 
     def __post_init__(self) -> None:
         self._guards = Guards(self.options.say)
-        self.node.writer.on_secret = OnSecret.HIDE  # nobody is here to read a refusal
+        self.node.writer.on_secret = OnSecret.HIDE  # an unattended run cannot correct a refused event
         self._loop = SyncLoop(self.node, self.options.agents[0], self.options.say, self.stop, self.schedule)
         self._sessions = sessions.AgentSessions(self.node, self.options.say, self.stop.is_set)
 
     def run(self) -> None:
-        """Run until told to stop, or until `for_s` is over. Raise Lost if an agent runs elsewhere, or was taken
-        over."""
+        """Run until told to stop, or until `for_s` is over. Raise Lost if an agent runs elsewhere or was taken over,
+        and with `once` the error of the last round."""
         node = self.node
         names = list({agent.casefold(): agent for agent in self.options.agents}.values())
         with sessions.locked(node, names), self.stop.on_signals():
@@ -74,7 +74,7 @@ class Runner:
             started = since_boot_s()
             try:
                 self._begin_sessions(self._sessions.names(names))
-                self._go_on(started)
+                self._run_turns(started)
                 self._drain()
             finally:
                 self._say_goodbye()
@@ -112,16 +112,16 @@ class Runner:
         )
 
     def _enrol(self, agent: str) -> None:
-        """Register the agent's abilities with the fleet, unless it knows them."""
+        """Register the agent's capabilities and slots with the fleet, unless they are registered already."""
         slots = self.options.work.slots if self.options.work is not None else 1
         ctx = submit.context(self.node, agent)
-        accepts = self.options.work is not None  # a command waits for tasks; without one nobody here would do them
+        accepts = self.options.work is not None  # without a command, nobody here would do a task
         proposals = agents.enrolled(ctx, capabilities=self.options.capabilities, slots=slots, accepts=accepts)
         self.node.append(*self.node.drafted(proposals, actor=agent))
 
-    # Going on
+    # Turns
 
-    def _go_on(self, started: float) -> None:
+    def _run_turns(self, started: float) -> None:
         end = float("inf") if self.options.for_s is None else started + self.options.for_s
         done: Callable[[], bool] | None = None
         if self.options.once:
@@ -133,15 +133,14 @@ class Runner:
             self._sleep(end)
 
     def _turn(self) -> None:
-        """Do one round if it is due, with its retries; then the event handlers, whose commands sleep when the machine
-        does."""
+        """Do one round if it is due, with its retries. Then let each component do the steps that are due."""
         if self.is_due(since_boot_s()):
             try:
                 self.round()
             except Exception as wrong:
                 self._loop.failed(wrong)
         if not self._loop.paused:
-            self.node.local.lease.wanted = False  # each part that wants the lease says so again
+            self.node.local.lease.wanted = False  # a component that still wants the lease sets it again in its step
             for component in self.components:
                 while self._guards.step(component):
                     pass
@@ -152,12 +151,12 @@ class Runner:
     def round(self) -> None:
         """Do one round, and decide when the next one is due."""
         node = self.node
-        before = _last(node)
+        before = _queue_head(node)
         report = self._loop.one()
         if report is not None:
-            self._guards.run("after a round", self._went_well, otherwise=None, now_s=since_boot_s())
+            self._guards.run("after a round", self._after_round, otherwise=None, now_s=since_boot_s())
         now = since_boot_s()
-        gone_in_s = self._guards.run("who is gone", self._gone_in_s, otherwise=math.inf, now_s=now)
+        gone_in_s = self._guards.run("the check for gone agents", self._gone_in_s, otherwise=math.inf, now_s=now)
         self.schedule.due_s = now + min(node.local.next_due_s(node.fleet, now), gone_in_s)
         if report is not None and report.waiting:
             wait_s = push_budget.wait_s(node.budget, now, poll_s=node.local.profile.poll_s)
@@ -165,19 +164,19 @@ class Runner:
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
             self._tidy_s = now + TIDY_S
             node.tidy()
-        # The stamp BEFORE the look: what is queued between the two is seen at the next look.
+        # Read the stamp BEFORE the queue: what is queued between the two is noticed at the next check.
         stamp = node.home.queue.stamp()
-        self.schedule.queue_seen = stamp if _last(node) in (before, None) else None
+        self.schedule.queue_seen = stamp if _queue_head(node) in (before, None) else None
 
     def _gone_in_s(self) -> float:
-        """Return in how many seconds an agent becomes gone: a leader does not wait for its next tick to reassign its
-        work."""
+        """Return the seconds until an agent counts as gone, so that a leader reassigns its work without waiting for the
+        next tick; infinity if no agent of this process leads."""
         local = self.node.local
         if local.leading(self.node.fleet.terms) is None:
             return math.inf
-        return liveness.gone_in_s(local.standings().values(), poll_s=local.profile.poll_s) + GONE_LATER_S
+        return liveness.gone_in_s(local.standings().values(), poll_s=local.profile.poll_s) + GONE_MARGIN_S
 
-    def _went_well(self) -> None:
+    def _after_round(self) -> None:
         node = self.node
         self._tell_leader()
         self._sessions.log_heartbeats()
@@ -188,7 +187,7 @@ class Runner:
                 self._give_up(session, why)
 
     def _give_up(self, session: Session, why: str) -> None:
-        """End one agent here, with a last heartbeat that says goodbye; the others of this process go on."""
+        """End one agent's session with a heartbeat that says goodbye. The other agents of this process go on."""
         self.ended.append(why)
         self.options.say("lost", why)
         for component in self.components:
@@ -210,9 +209,9 @@ class Runner:
 
     def _sleep(self, end_s: float) -> None:
         """Sleep until the next round is due, the queue changed, a command needs attention, or it is time to stop."""
-        look_s = min(max(LOOK_S, self.node.local.profile.poll_s / 20), LOOK_S_MAX)
+        check_s = min(max(CHECK_S, self.node.local.profile.poll_s / 20), CHECK_S_MAX)
         if any(component.agent for component in self.components):
-            look_s = LOOK_S
+            check_s = CHECK_S
         while not self.stop.is_set():
             now = since_boot_s()
             wake_s = self.schedule.wake_s(end_s)
@@ -220,37 +219,39 @@ class Runner:
                 return
             if not self._loop.paused and any(map(self._guards.is_due, self.components)):
                 return
-            self.stop.wait(min(look_s, wake_s - now))
+            self.stop.wait(min(check_s, wake_s - now))
 
     # Ending
 
     def _drain(self) -> None:
-        """Let begun work end: the agent heartbeats on, but takes on nothing more. A second signal does not wait."""
+        """Wait up to `drain_s` for work in progress: the agent sends heartbeats, but takes no new work. A second signal
+        ends the wait."""
         workers = [one for one in self.components if isinstance(one, TaskWorker)]
         for worker in workers:
             worker.rest()
         if any(worker.busy for worker in workers):
-            self.options.say("draining", f"waiting at most {self.options.drain_s:g} s for what is begun")
+            self.options.say("draining", f"waiting at most {self.options.drain_s:g} s for work in progress")
         self.node.pause = time.sleep
         end_s = time.monotonic() + self.options.drain_s
         while any(worker.busy for worker in workers) and time.monotonic() < end_s and not self.stop.at_once:
             self._turn()
-            time.sleep(LOOK_S)
+            time.sleep(CHECK_S)
 
     def _say_goodbye(self) -> None:
-        """Say the last words: the leader resigns, so that it is replaced at once; every heartbeat says goodbye."""
+        """End the components and the sessions: the leader resigns, so that it is replaced at once, and every heartbeat
+        says goodbye."""
         for component in self.components:
             self._guards.ending(component.ask_to_end)
         try:
             if self.node.local.sessions and not self.stop.at_once:
                 with contextlib.suppress(GitcoordError, filelock.Timeout):
-                    self._last_words()
+                    self._push_goodbye()
         finally:
             for component in self.components:
                 self._guards.ending(component.end)
         self.options.say("goodbye", "goodbye")
 
-    def _last_words(self) -> None:
+    def _push_goodbye(self) -> None:
         node = self.node
         lead = node.local.leading(node.fleet.terms)
         for session in node.local.sessions:
@@ -272,7 +273,7 @@ class Runner:
             node.pause(0.2)
 
 
-def _last(node: Node) -> object:
-    """Return the newest event in the queue; None if it is empty."""
+def _queue_head(node: Node) -> object:
+    """Return the chain head after the newest event in the queue; None if the queue is empty."""
     pending = node.disk.pending()
     return pending[-1].head if pending else None

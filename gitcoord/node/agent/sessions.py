@@ -1,4 +1,5 @@
-"""Sessions: an agent may write from many nodes, but it runs on one at a time; a second run of it is told where."""
+"""Sessions: an agent may write from many nodes, but runs on one at a time. A second run is refused and told where the
+first one runs."""
 
 from __future__ import annotations
 
@@ -20,23 +21,23 @@ from gitcoord.node import peers
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node import Node
 
-LOCK_S = 0.5  # another process may hold it only to check whether it is held
+LOCK_S = 0.5  # another process may hold the lock for a moment, to check whether it is held
 
 
 @contextlib.contextmanager
 def locked(node: Node, agents: Sequence[str]) -> Iterator[None]:
-    """Hold the agents' run locks: one run of an agent on a node. Raise Lost."""
+    """Hold the agents' run locks. Raise Lost if one of the agents runs on this node already."""
     with contextlib.ExitStack() as held:
         for agent in agents:
             try:
                 held.enter_context(node.home.run_lock(agent).acquire(timeout=LOCK_S))
             except filelock.Timeout:
-                raise Lost(f"{agent} runs on this node already ({node.disk.node}): stop that one first") from None
+                raise Lost(f"{agent} runs on this node already ({node.disk.node}): stop that run first") from None
         yield
 
 
 def elsewhere(node: Node, agent: str) -> dict[str, Mapping[str, Any]]:
-    """Return heartbeats of the agent on other nodes that did not say goodbye, by node."""
+    """Return the data of the agent's heartbeats from other nodes, by node id, without those that said goodbye."""
     return {
         heartbeat.node: heartbeat.data
         for heartbeat in node.replica.heartbeats()
@@ -59,7 +60,7 @@ class AgentSessions:
     _logged_s: float = 0.0  # when heartbeats were last written as events
 
     def names(self, agents: Sequence[str]) -> list[str]:
-        """Return the agents as the fleet writes them, each once. Raise Refused for an agent that has not joined."""
+        """Return the agents' ids in the fleet's spelling, each once. Raise Refused for an agent that has not joined."""
         names: dict[str, str] = {}
         for agent in agents:
             self.node.keyring.signer(agent)
@@ -73,7 +74,7 @@ class AgentSessions:
         return list(names.values())
 
     def take(self, agent: str, *, may_lead: bool, takeover: bool) -> Session:
-        """Return a session for the agent, once no other run of it is alive. Raise Lost if one is."""
+        """Return a new session for the agent as soon as no other run of it is alive. Raise Lost if one is alive."""
         node = self.node
         session = Session(agent, secrets.token_hex(6), node.keyring.signer(agent), may_lead=may_lead)
         terms = node.fleet.terms
@@ -91,19 +92,20 @@ class AgentSessions:
         return session
 
     def _newest(self, agent: str, others: Mapping[str, Any]) -> str:
-        """Return the node on which the agent's heartbeat moved last, as seen from here."""
+        """Return the id of the node whose heartbeat of the agent changed last, as seen from here."""
         known, _ = peers.observations(self.node.home.cache)
         moved = {one.node: one.since_s for one in known if same_agent(one.agent, agent)}
         return max(others, key=lambda node: moved.get(node, 0.0))
 
     def _watch(self, agent: str, others: Mapping[str, Mapping[str, Any]]) -> None:
-        """Watch for two of its promised heartbeats: silence proves a run gone; one heartbeat more, and it lives."""
+        """Wait for the time of two promised heartbeats: silence proves that the other run is gone. Raise Lost if it
+        sends a heartbeat."""
         poll_s = self.node.local.profile.poll_s
         patience = 2 * max(_promise_s(data) for data in others.values()) + poll_s
         self.say(
             "checking",
-            f"{agent} heartbeat on node {', '.join(others)}: watching for {patience:.0f} s "
-            "whether it still runs there (--takeover does not wait)",
+            f"{agent} has a heartbeat on node {', '.join(others)}: waiting {patience:.0f} s "
+            "to see whether it still runs there (--takeover does not wait)",
         )
         polls, deadline = 0, time.monotonic() + patience
         while (time.monotonic() < deadline or polls < 2) and not self.stopped():
@@ -113,7 +115,7 @@ class AgentSessions:
             except (BadCredentials, Denied):
                 raise
             except (GitcoordError, filelock.Timeout):
-                deadline += poll_s  # an outage of ours proves nothing about it
+                deadline += poll_s  # our own outage proves nothing about the other run
                 continue
             polls += 1
             for name, data in elsewhere(self.node, agent).items():
@@ -158,19 +160,20 @@ class AgentSessions:
 
 
 def _promise_s(data: Mapping[str, Any]) -> float:
+    """Return in how many seconds a heartbeat promises the next one; 1 if it does not say."""
     promise = data.get("next_s")
     return min(float(promise), 600.0) if isinstance(promise, int | float) else 1.0
 
 
 def heartbeat_extras() -> Callable[[], Mapping[str, Any]]:
-    """Return a function that reports the process's load since its last call, for a heartbeat."""
+    """Return a function that measures the process's load since its last call, as fields of a heartbeat."""
     import psutil
 
     process = psutil.Process(os.getpid())
     process.cpu_percent()
 
-    def tell() -> Mapping[str, Any]:
+    def measure() -> Mapping[str, Any]:
         with process.oneshot():
             return {"cpu_pct": round(process.cpu_percent(), 1), "rss_mib": round(process.memory_info().rss / 2**20)}
 
-    return tell
+    return measure

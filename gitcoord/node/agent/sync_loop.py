@@ -1,4 +1,4 @@
-"""The sync loop: rounds one after the other, retried during an outage, held back where a person has to fix
+"""The sync loop: rounds one after the other, retried during an outage, and slowed down while a person has to fix
 something."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gitcoord.node.shutdown import StopFlag
 from gitcoord.store.home.locks import LockHeld
 
 ATTEMPTS = 6  # one try, and five retries; then the node is offline
-PAUSED_LOOK_S = 1.0
+PAUSED_CHECK_S = 1.0
 KINDS = {BadCredentials: "credentials", Denied: "refused", Paused: "paused", Corrupt: "damaged"}
 
 
@@ -39,11 +39,13 @@ class SyncLoop:
     offline: bool = False
     paused: bool = False
     trouble: GitcoordError | None = None  # of the last round
-    _held: tuple[str, str] | None = None
+    _held: tuple[str, str] | None = None  # kind and message of what a person may have to fix
 
     def first(self, *, wait_for_credentials: bool) -> None:
-        """Do the first round. Wrong credentials halt at the start, like any refusal. An outage or a busy lock does
-        not. Nor does another fleet's ledger on the remote: otherwise anybody who may push could end all that start.
+        """Do the first round. Raise BadCredentials unless `wait_for_credentials`, and Refused or Denied in any case.
+
+        An outage, damage or a busy lock does not end the start. Another fleet's ledger on the remote does not either:
+        otherwise anybody who may push could keep all agents from starting.
         """
         try:
             self.node.sync(tick=False)
@@ -54,22 +56,22 @@ class SyncLoop:
         except BadCredentials as wrong:
             if not wait_for_credentials:
                 raise
-            self.say("credentials", f"{wrong}; waiting for others, events are queued")
+            self.say("credentials", f"{wrong}; waiting for new ones, events are queued")
         except (Lost, LockHeld):
             pass
         except GitcoordError:
             raise
-        except Exception as wrong:  # anything that the ledger's content caused: the following rounds report more
+        except Exception as wrong:  # caused by the ledger's content: the following rounds report more
             self.say("part_failed", f"the first round: {describe_error(wrong)}")
 
     def one(self) -> Report | None:
-        """Do one round; return None if it failed. Raise Refused only, if this clone is no longer part of a fleet."""
+        """Do one round and return its report; None if it failed. Raise Refused only if this clone left the fleet."""
         try:
             report = self._with_retries() if not self.offline else self.node.sync()
         except Unreachable as wrong:
             self._went_offline(wrong)
         except (filelock.Timeout, Lost) as wrong:
-            self._lapse(1.0)  # others are busy; they push what is queued along with theirs
+            self._slow_down(1.0)  # others are busy, and push our queued events along with theirs
             self.trouble = Lost(str(wrong))
         except Exception as wrong:
             self.failed(wrong)
@@ -79,13 +81,13 @@ class SyncLoop:
         return None
 
     def failed(self, wrong: Exception) -> None:
-        """Go on at a capped pace, whatever the ledger's content caused. Raise Refused if this clone left the fleet."""
+        """Report a failed round and go on at a capped pace. Raise Refused if this clone left the fleet."""
         if isinstance(wrong, Refused) and not (self.node.home.exists and self.node.home.queue.exists):
             raise wrong
         self._hold(
             wrong
             if isinstance(wrong, GitcoordError)
-            else GitcoordError(f"{describe_error(wrong)}; it is tried again, and what was acknowledged is safe")
+            else GitcoordError(f"{describe_error(wrong)}; the round is retried, and acknowledged events are safe")
         )
 
     def _with_retries(self) -> Report:
@@ -102,9 +104,10 @@ class SyncLoop:
         return report
 
     def _went_offline(self, wrong: Unreachable) -> None:
-        """Write an `error` event and one message after the fifth retry; then queue on, and probe at a capped pace."""
+        """Write an `error` event and one message after the fifth retry. Then queue events and probe at a capped
+        pace."""
         self.trouble = wrong
-        self._lapse(self.node.local.profile.probe_s)
+        self._slow_down(self.node.local.profile.probe_s)
         if self.offline or self.stop.is_set():
             return
         self.offline = True
@@ -115,20 +118,20 @@ class SyncLoop:
             if not any(event.type == "error" and event.nonce == outage for event in node.disk.pending()):
                 words = f"{OUTAGE}{ATTEMPTS - 1} retries: {wrong}"
                 node.append(node.draft("error", words, actor=self.agent, uid=outage))
-        self.say("offline", f"offline: {wrong}; events are queued and go out when it answers")
+        self.say("offline", f"offline: {wrong}; events are queued, and pushed when the remote answers")
 
     def _hold(self, wrong: GitcoordError) -> None:
-        """Report a trouble that a person may have to fix once, and try again at a capped pace."""
+        """Report once what a person may have to fix, and retry at a capped pace."""
         self.trouble = wrong
         self.offline = False
         self.paused = isinstance(wrong, Paused)
-        self._lapse(PAUSED_LOOK_S if self.paused else self.node.local.profile.probe_s)
+        self._slow_down(PAUSED_CHECK_S if self.paused else self.node.local.profile.probe_s)
         kind = next((word for error, word in KINDS.items() if isinstance(wrong, error)), "error")
         if self._held is None or self._held[0] != kind:
             self._held = (kind, str(wrong))
             self.say(kind, str(wrong))
 
-    def _lapse(self, pace_s: float) -> None:
+    def _slow_down(self, pace_s: float) -> None:
         self.node.local.watch.discard_interval()
         self.schedule.not_before_s = since_boot_s() + pace_s
 
@@ -136,7 +139,7 @@ class SyncLoop:
         if self.offline:
             self.say("online", "online again")
         elif self._held is not None:
-            self.say("resumed", f"{self._held[0]}: over, going on")
+            self.say("resumed", f"{self._held[0]}: resolved, going on")
         self.offline = self.paused = False
         self._held = self.trouble = None
         self.schedule.not_before_s = 0.0

@@ -161,7 +161,10 @@ def test_a_refusal_is_tried_again_later_and_then_only_where_it_failed(node: Node
             assert not one.step(now_s - 0.01)
         assert (len(receiver.got), len(other.got)) == (1, ATTEMPTS)
         assert not node.fleet.states["alerts"].waiting  # one of two has it: that will do
-    assert said[0] == "alert_failed: 1 of 2 addresses of GITCOORD_ALERTS did not take an alert (attempt 1)"
+    assert said[0] == (
+        "alert_failed: 1 of 2 addresses in GITCOORD_ALERTS did not accept an alert (attempt 1): "
+        "check the addresses and their services"
+    )
     assert not any("127.0.0.1" in text for text in said)
 
 
@@ -206,5 +209,5 @@ def test_only_what_the_fleet_wants_to_hear_and_is_news(node: Node, receiver: Rec
 def test_an_address_that_is_none_is_told_without_being_shown() -> None:
     said: list[str] = []
     AlertSender(None, ["nonsense://secret"], say=lambda kind, text: said.append(text))  # type: ignore[arg-type]
-    assert said == ["address 1 of GITCOORD_ALERTS is none that apprise knows: see its list of services"]
+    assert said == ["address 1 in GITCOORD_ALERTS has no format that apprise knows: see apprise's services"]
     assert addresses({"GITCOORD_ALERTS": " json://a  mailto://b\n"}) == ["json://a", "mailto://b"]
