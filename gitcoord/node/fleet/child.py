@@ -16,8 +16,8 @@ from typing import Any
 from gitcoord.node.fleet.fleet_file import AgentSpec
 from gitcoord.store import program
 
-HUNG_S = 10.0  # a busy machine is no hung process
-HUNG_PROMISES = 5.0
+HUNG_S = 10.0  # at least: on a busy machine, heartbeats are late
+HUNG_PROMISES = 5.0  # times the interval that the heartbeat promised
 FOLDER = "GITCOORD_FLEET_FOLDER"
 
 WAITING, STARTED, UP, CRASHED, ENDED = "waiting", "started", "up", "crashed", "ended"
@@ -25,8 +25,8 @@ WAITING, STARTED, UP, CRASHED, ENDED = "waiting", "started", "up", "crashed", "e
 
 @dataclass(slots=True)
 class AgentProcess:
-    """An agent of the file. `session`, `heartbeat`, `heartbeat_s`, `promise_s` are of its newest heartbeat on this
-    disk."""
+    """An agent of the file, and its process. `session`, `heartbeat`, `heartbeat_s` and `promise_s` are those of its
+    newest heartbeat on this disk."""
 
     id: str
     spec: AgentSpec
@@ -48,9 +48,12 @@ class AgentProcess:
     def becomes(self, state: str) -> None:
         self.state, self.changed_s = state, time.monotonic()
 
-    def start(self, folder: Path, plan: Path) -> None:
-        """Start the process. Raise OSError. Its standard input ends with us, and `agent run --until-eof` with it."""
-        environment = {**os.environ, "GITCOORD_AGENT": self.id, FOLDER: str(plan.resolve().parent)}
+    def start(self, folder: Path, fleet_file: Path) -> None:
+        """Start the process in `folder`. Raise OSError if it cannot be started.
+
+        When the supervisor ends, the standard input of `agent run --until-eof` ends, and so the agent ends too.
+        """
+        environment = {**os.environ, "GITCOORD_AGENT": self.id, FOLDER: str(fleet_file.resolve().parent)}
         self.process = subprocess.Popen(
             argv(self.id, self.spec), cwd=folder, env=environment, start_new_session=True, stdin=subprocess.PIPE
         )
@@ -89,6 +92,7 @@ class AgentProcess:
             process.stdin.close()
 
     def to_row(self) -> dict[str, Any]:
+        """Return the agent as an object of `gitcoord fleet status --json`."""
         return {
             "agent": self.id,
             "state": self.state,
@@ -99,7 +103,7 @@ class AgentProcess:
 
 
 def argv(agent: str, spec: AgentSpec) -> Sequence[str]:
-    """Return the command line of one agent's run."""
+    """Return the command line that runs the agent."""
     line = program.gitcoord_argv("agent", "run", "--id", agent, "--quiet", "--until-eof", "--slots", str(spec.slots))
     line += [word for name in spec.pass_env for word in ("--pass-env", name)]
     for name, value in (

@@ -1,5 +1,5 @@
-"""A fleet file: the agents that a machine runs, their abilities, needs and commands. TOML, checked completely before
-use."""
+"""The fleet file: the agents that a machine runs, their capabilities, dependencies and commands. It is TOML, and fully
+checked before use."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AgentSpec(BaseModel):
     @model_validator(mode="after")
     def _one_command(self) -> AgentSpec:
         if self.exec and self.handler:
-            raise ValueError("exec and handler say the same in two ways: keep one")
+            raise ValueError("exec and handler exclude each other: keep one")
         try:
             self.pass_env = checked(self.pass_env)
         except Refused as wrong:
@@ -52,9 +52,9 @@ class AgentSpec(BaseModel):
 
     @property
     def registration(self) -> dict[str, Any]:
-        """Return what its registration says."""
-        said = self.model_dump(include={"capabilities", "role", "about", "depends_on", "backup", "slots"})
-        return {**said, "accept_assignments": bool(self.exec or self.handler)}
+        """Return the arguments of the agent's registration."""
+        arguments = self.model_dump(include={"capabilities", "role", "about", "depends_on", "backup", "slots"})
+        return {**arguments, "accept_assignments": bool(self.exec or self.handler)}
 
 
 class _FleetFileModel(BaseModel):
@@ -65,14 +65,17 @@ class _FleetFileModel(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FleetFile:
-    """The agents of a file by id; an agent comes after those that it needs."""
+    """The agents of a file by id, in dependency order: an agent comes after those that it depends on."""
 
     path: Path
     agents: Mapping[str, AgentSpec]
 
 
 def read(path: Path, *, known: Iterable[str] = ()) -> FleetFile:
-    """Read the file; `known`: agents that need not be in it. Raise Refused, with what is wrong where."""
+    """Return the checked fleet file. `known` has ids that the file may name without describing them.
+
+    Raise Refused with the field and what is wrong with it.
+    """
     try:
         text = read_regular(path, bytes_max=BYTES_MAX)
         file = _FleetFileModel.model_validate(tomllib.loads(text.decode()))
@@ -83,9 +86,9 @@ def read(path: Path, *, known: Iterable[str] = ()) -> FleetFile:
         place = ".".join(str(part) for part in first["loc"])
         fields = (AgentSpec if len(first["loc"]) > 1 else _FleetFileModel).model_fields
         unknown = f"there is no such field; there are: {', '.join(fields)}"
-        told = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-        raise Refused(f"{path}: {place}: {told.replace('Input should be', 'must be')}") from None
-    except ValueError as wrong:  # of TOML, with its line, or of UTF-8
+        problem = unknown if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise Refused(f"{path}: {place}: {problem.replace('Input should be', 'must be')}") from None
+    except ValueError as wrong:  # invalid TOML, with the line, or invalid UTF-8
         raise Refused(f"{path}: {wrong}") from None
     return FleetFile(path, _checked(path, file.agents, known))
 
@@ -94,9 +97,10 @@ def _checked(path: Path, agents: Mapping[str, AgentSpec], known: Iterable[str]) 
     names: dict[str, str] = {}
     for name in agents:
         if not is_agent_id(name):
-            raise Refused(f"{path}: agents.{name}: that cannot name an agent: use at most 63 of A-Z a-z 0-9 . _ -")
+            raise Refused(f"{path}: agents.{name}: invalid agent id: use at most 63 of A-Z a-z 0-9 . _ -")
         if name.casefold() in names:
-            raise Refused(f"{path}: agents.{name}: there is {names[name.casefold()]} already; case does not count")
+            other = names[name.casefold()]
+            raise Refused(f"{path}: agents.{name}: differs from agents.{other} in case only: rename one of them")
         names[name.casefold()] = name
     for name, one in agents.items():
         if one.handler:
@@ -110,11 +114,11 @@ def _checked(path: Path, agents: Mapping[str, AgentSpec], known: Iterable[str]) 
             if named.casefold() not in names and named.casefold() not in others:
                 raise Refused(f"{path}: agents.{name}.{field}: {named!r} is neither in this file nor in the fleet")
         if one.backup is not None and one.backup.casefold() == name.casefold():
-            raise Refused(f"{path}: agents.{name}.backup: it cannot be its own")
+            raise Refused(f"{path}: agents.{name}.backup: an agent cannot be its own backup: name another one")
     graph = {name.casefold(): [other.casefold() for other in one.depends_on] for name, one in agents.items()}
     for key in graph:
-        way = dependencies.cycle(graph, key)
-        if way:
-            circle = " → ".join(names[one] for one in way)
-            raise Refused(f"{path}: agents.{names[key]}.depends_on: they would go in a circle: {circle}")
+        cycle = dependencies.cycle(graph, key)
+        if cycle:
+            path_of_cycle = " → ".join(names[one] for one in cycle)
+            raise Refused(f"{path}: agents.{names[key]}.depends_on: the agents depend on each other: {path_of_cycle}")
     return {names[key]: agents[names[key]] for layer in dependencies.layers(graph, graph) for key in layer}

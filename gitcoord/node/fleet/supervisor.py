@@ -1,8 +1,8 @@
-"""A supervisor: runs the agents of a fleet file on its node, in the order of their needs, and starts crashed ones
-again.
+"""The supervisor: runs the agents of a fleet file on its node, in the order of their dependencies, and restarts those
+that crashed.
 
-The leader decides whether an agent is started again (`restart_requested`): the supervisor reports the crash at once,
-and answers. Only if nobody leads does it decide by itself.
+The leader decides whether an agent is restarted: the supervisor reports a crash at once, restarts the agent if the
+leader asks for it (`restart_requested`), and records that. Only if nobody leads does the supervisor decide by itself.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
 from gitcoord.store.home.locks import LockHeld, is_held
 
-LOOK_S = 0.2  # between two looks at the processes: a crash is reported within it
-STOP_S = 40.0  # for the agents' last words: begun work may end first
-TWO = "a supervisor runs on this node already: `gitcoord fleet stop` ends it"
-ALONE_BOUNDS = 2.0  # after so many times an election's time without a leader, nobody leads
+CHECK_S = 0.2  # between two checks of the processes: a crash is reported within it
+STOP_S = 40.0  # for the agents to say goodbye; they may finish work in progress first
+RUNS_ALREADY = "a supervisor runs on this node already: `gitcoord fleet stop` ends it"
+LEADERLESS_BOUNDS = 2.0  # times the bound of an election, after which a fleet without a leader counts as leaderless
 
 
 class Supervisor:
     """The supervisor of one node. When `run` returns, nothing that it started is left."""
 
     def __init__(
-        self, node: Node, plan: FleetFile, *, folder: Path, say: Callable[[str, str], None], stop: StopFlag
+        self, node: Node, fleet_file: FleetFile, *, folder: Path, say: Callable[[str, str], None], stop: StopFlag
     ) -> None:
         self.node = node
-        node.writer.on_secret = OnSecret.HIDE  # nobody is here to read a refusal, and what happened counts
-        self.plan = plan
+        node.writer.on_secret = OnSecret.HIDE  # an unattended run cannot correct a refused event
+        self.fleet_file = fleet_file
         self.folder = folder
         self.say = say
         self.stop = stop
-        self.children = {name.casefold(): AgentProcess(name, one) for name, one in plan.agents.items()}
-        self._answered: set[str] = set()  # recoveries
+        self.children = {name.casefold(): AgentProcess(name, one) for name, one in fleet_file.agents.items()}
+        self._answered: set[str] = set()  # ids of recoveries
         self._written: object = None
         self._guard = Guards(say)
         self._sync_s = 0.0
 
     def run(self) -> None:
-        """Run until told to stop. Raise Lost if another one runs here, Refused if an agent cannot be as the file
-        says."""
+        """Run until told to stop. Raise Lost if a supervisor runs here already, Refused if an agent cannot be
+        registered as the file says."""
         with self._only_one(), self.stop.on_signals():
             self._write_status()
             self._enrol()
@@ -74,7 +74,7 @@ class Supervisor:
                     if not self.node.home.exists:
                         raise Refused("this clone has left the fleet: `gitcoord init --agent NAME` joins again")
                     self._guard.run("the supervisor", self._turn, otherwise=None, now_s=time.monotonic())
-                    self.stop.wait(LOOK_S)
+                    self.stop.wait(CHECK_S)
             finally:
                 self._end()
 
@@ -84,7 +84,7 @@ class Supervisor:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise Lost(TWO) from None
+            raise Lost(RUNS_ALREADY) from None
         try:
             yield
         finally:
@@ -92,26 +92,26 @@ class Supervisor:
             lock.release()
 
     def _enrol(self) -> None:
-        """Let all agents join before any registers: each may name the others. While they cannot, wait and try again.
+        """Let all agents join, then register them: a registration may name other agents. Retry while they cannot join.
 
-        What only waits in the queue holds nobody up: agents start without the remote as well.
+        Registrations may wait in the queue: the agents start even if the remote is unreachable by then.
         """
-        told = None
-        while (wrong := _later(self._join_all)) is not None:
-            if told is not type(wrong):
-                told = type(wrong)
-                self.say("unreachable", f"{wrong}; the agents start as soon as all have joined, it is tried again")
+        reported = None
+        while (wrong := _retryable(self._join_all)) is not None:
+            if reported is not type(wrong):
+                reported = type(wrong)
+                self.say("unreachable", f"{wrong}; retrying: the agents start as soon as all have joined")
             if self.stop.wait(self.node.profile.probe_s):
                 return
         for child in self.children.values():
             proposals = agents.announced(submit.context(self.node, child.id), **child.spec.registration)
             self.node.append(*self.node.drafted(proposals, actor=child.id))
-        wrong = _later(self.node.sync)
+        wrong = _retryable(self.node.sync)
         if wrong is not None:
             self.say("unreachable", f"{wrong}; starting all the same, events are queued")
 
     def _join_all(self) -> None:
-        """Let the agents join that are no members. Raise Unreachable while the ledger does not hold that."""
+        """Let the agents join that are no members yet. Raise Unreachable until the ledger has all of them."""
         fleet = self.node.fleet
         for child in self.children.values():
             member = fleet.members.get(child.id)
@@ -121,27 +121,27 @@ class Supervisor:
         waiting = [event.actor for event in joining if self.node.fleet.position_of(event) is None]
         waiting = [name for name in waiting if name.casefold() in self.children]
         if waiting:
-            raise Unreachable(f"that {', '.join(waiting)} joined is on this disk only")
+            raise Unreachable(f"the remote does not know yet that {', '.join(waiting)} joined")
 
-    # Going on
+    # Turns
 
     def _turn(self) -> None:
-        self._keep_in_touch()
+        self._sync_if_idle()
         heartbeats = self._heartbeats()
         for child in self.children.values():
-            self._look_at(child, heartbeats)
+            self._check(child, heartbeats)
         self._guard.run("recoveries", self._answer_all, otherwise=None, now_s=time.monotonic())
         liveness = peers.agent_liveness(self.node)
         for child in self.children.values():
             if child.state == WAITING and all(self._is_up(one, liveness) for one in child.spec.depends_on):
                 self._start(child)
-            elif child.state == CRASHED and self._is_alone(child, liveness):
-                self.say("alone", f"nobody leads: {child.id} is started again without being asked to")
+            elif child.state == CRASHED and self._may_restart_unasked(child, liveness):
+                self.say("alone", f"nobody leads: {child.id} is restarted without a leader's request")
                 self._start(child)
         self._write_status()
 
-    def _keep_in_touch(self) -> None:
-        """Sync while no agent runs: otherwise the agents sync for the whole node."""
+    def _sync_if_idle(self) -> None:
+        """Sync if no agent runs here: a running agent syncs for the whole node."""
         now_s = time.monotonic()
         if now_s >= self._sync_s and not self.node.home.running():
             self._sync_s = now_s + self.node.profile.poll_s
@@ -149,7 +149,7 @@ class Supervisor:
                 self.node.sync(tick=False)
 
     def _heartbeats(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the newest heartbeats of the agents that run on this node, by agent (casefolded)."""
+        """Return the data of the newest heartbeats of the agents that run on this node, by agent id (casefolded)."""
         heartbeats = [parse(line) for line in self.node.home.neighbours()]
         return {
             heartbeat.actor.casefold(): heartbeat.data
@@ -157,8 +157,8 @@ class Supervisor:
             if heartbeat.data.get("state") == "alive"
         }
 
-    def _look_at(self, child: AgentProcess, heartbeats: Mapping[str, Mapping[str, Any]]) -> None:
-        """Report a child that crashed; leave one alone that ended by itself (0), or runs elsewhere (3)."""
+    def _check(self, child: AgentProcess, heartbeats: Mapping[str, Mapping[str, Any]]) -> None:
+        """Report a child that crashed. One that ended by itself (exit code 0) or runs elsewhere (3) has not crashed."""
         if child.process is None:
             return
         code = child.process.poll()
@@ -172,11 +172,11 @@ class Supervisor:
             self.say("ended", f"{child.id} ended" if code == 0 else f"{child.id} runs elsewhere, or was taken over")
             return
         child.becomes(CRASHED)
-        words = f"{child.id} crashed ({describe_exit(code)})"
-        self.say("crashed", words)
-        with contextlib.suppress(GitcoordError):  # the disk: its silence tells the leader as well
+        text = f"{child.id} crashed ({describe_exit(code)})"
+        self.say("crashed", text)
+        with contextlib.suppress(GitcoordError):  # the disk failed: the leader notices the missing heartbeats as well
             self.node.append(
-                self.node.draft("agent_exited", words, actor=child.id, data={"session": child.session, "code": code})
+                self.node.draft("agent_exited", text, actor=child.id, data={"session": child.session, "code": code})
             )
 
     def _answer_all(self) -> None:
@@ -184,25 +184,25 @@ class Supervisor:
             self._answer(recovery)
 
     def _answer(self, recovery: Recovery) -> None:
-        """Start again the agent that the leader wants restarted. One that heartbeats is left alone, and that is
-        reported too."""
+        """Restart the agent if the leader asked for it, and record that. An agent that sends heartbeats is not
+        restarted, which is recorded too."""
         child = self.children.get(recovery.agent.casefold())
         wanted = recovery.tried("restart") and not recovery.tried("restarted") and not recovery.outcome
         if child is None or not wanted or recovery.id in self._answered:
             return
         if child.process is not None and child.hangs:
-            self.say("hangs", f"{child.id} runs but does not heartbeat: it is ended")
+            self.say("hangs", f"{child.id} runs but sends no heartbeats: it is killed")
             child.end()
-        words = f"{child.id} runs, it was only slow"
+        text = f"{child.id} runs, it was only slow"
         if child.process is None:
-            words = f"{child.id} is started again"
+            text = f"{child.id} is started again"
             self._start(child)
         if child.process is not None:
             self._answered.add(recovery.id)
             self.node.append(
                 self.node.draft(
                     "agent_restarted",
-                    words,
+                    text,
                     actor=child.id,
                     re=recovery.id,
                     data={"agent": child.id, "pid": child.process.pid},
@@ -216,9 +216,9 @@ class Supervisor:
         known = liveness.get(name.casefold())
         return known is not None and known.state == ALIVE
 
-    def _is_alone(self, child: AgentProcess, liveness: Mapping[str, AgentLiveness]) -> bool:
-        """Return whether nobody leads, for so long that an election would be over."""
-        if time.monotonic() - child.changed_s < ALONE_BOUNDS * self.node.profile.bound_s():
+    def _may_restart_unasked(self, child: AgentProcess, liveness: Mapping[str, AgentLiveness]) -> bool:
+        """Return whether nobody leads, although an election would be over by now, and the fleet permits restarts."""
+        if time.monotonic() - child.changed_s < LEADERLESS_BOUNDS * self.node.profile.bound_s():
             return False
         settings = self.node.fleet.states["settings"].settings
         leader = liveness.get((self.node.fleet.terms.leader or "").casefold())
@@ -227,8 +227,8 @@ class Supervisor:
 
     def _start(self, child: AgentProcess) -> None:
         try:
-            child.start(self.folder, self.plan.path)
-        except (OSError, ValueError) as wrong:  # ValueError: a NUL in a word of the file
+            child.start(self.folder, self.fleet_file.path)
+        except (OSError, ValueError) as wrong:  # ValueError: a NUL in a text of the file
             child.becomes(CRASHED)
             self.say("crashed", f"{child.id} could not be started: {wrong}")
         else:
@@ -237,7 +237,7 @@ class Supervisor:
     def _write_status(self) -> None:
         value = {
             "pid": os.getpid(),
-            "file": str(self.plan.path.resolve()),
+            "file": str(self.fleet_file.path.resolve()),
             "agents": [one.to_row() for one in self.children.values()],
         }
         if value != self._written:
@@ -246,7 +246,7 @@ class Supervisor:
                 self._written = value
 
     def _end(self) -> None:
-        """End all at once: each says goodbye for itself. After the time is up they are killed."""
+        """Ask all agents at once to end, so that each says goodbye. Kill those that still run after STOP_S."""
         running = [one.process for one in self.children.values() if one.process is not None]
         for process in running:
             process.terminate()
@@ -261,7 +261,7 @@ class Supervisor:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorStatus:
-    """The supervisor's own account of itself and its agents."""
+    """The supervisor's process id, its fleet file, and its agents (as `AgentProcess.to_row` describes them)."""
 
     pid: int
     file: str
@@ -271,11 +271,11 @@ class SupervisorStatus:
 def check_alone(home: Home) -> None:
     """Raise Lost if a supervisor runs here."""
     if is_held(_lock_path(home)):
-        raise Lost(TWO)
+        raise Lost(RUNS_ALREADY)
 
 
 def status(home: Home) -> SupervisorStatus | None:
-    """Return the supervisor's status; None if none runs here."""
+    """Return the supervisor's status; None if none runs here or its file cannot be read."""
     if not is_held(_lock_path(home)):
         return None
     with contextlib.suppress(OSError, ValueError):
@@ -283,8 +283,11 @@ def status(home: Home) -> SupervisorStatus | None:
     return None
 
 
-def _later(step: Callable[[], object]) -> GitcoordError | None:
-    """Return what went wrong and may go well later: the remote, a lock, another fleet's ledger. Raise all else."""
+def _retryable(step: Callable[[], object]) -> GitcoordError | None:
+    """Run `step`. Return an error that a retry may overcome (the remote, a lock, another fleet's ledger), or None.
+
+    Raise all other errors.
+    """
     try:
         step()
     except (Unreachable, Lost, LockHeld, Corrupt) as wrong:

@@ -38,13 +38,16 @@ def test_the_nine_are_read_in_the_order_of_their_dependencies() -> None:
         ),
         ("[workers]\n[agents.bob]", "workers: there is no such field; there are: agents"),
         ("[agents.bob]\nslots = 0", "agents.bob.slots: must be greater than or equal to 1"),
-        ("[agents.bob]\nexec = 'x'\nhandler = 'y:z'", "agents.bob: exec and handler say the same"),
-        ("[agents.'b/b']", "agents.b/b: that cannot name an agent"),
-        ("[agents.bob]\n[agents.BOB]", "agents.BOB: there is bob already"),
-        ("[agents.bob]\nbackup = 'bob'", "agents.bob.backup: it cannot be its own"),
+        ("[agents.bob]\nexec = 'x'\nhandler = 'y:z'", "agents.bob: exec and handler exclude each other"),
+        ("[agents.'b/b']", "agents.b/b: invalid agent id"),
+        ("[agents.bob]\n[agents.BOB]", "agents.BOB: differs from agents.bob in case only"),
+        ("[agents.bob]\nbackup = 'bob'", "agents.bob.backup: an agent cannot be its own backup"),
         ("[agents.bob]\nbackup = 'eve'", "agents.bob.backup: 'eve' is neither in this file nor in the fleet"),
         ("[agents.bob]\ndepends_on = ['eve']", "agents.bob.depends_on: 'eve' is neither"),
-        ("[agents.bob]\ndepends_on = ['eve']\n[agents.eve]\ndepends_on = ['Bob']", "in a circle: bob → eve → bob"),
+        (
+            "[agents.bob]\ndepends_on = ['eve']\n[agents.eve]\ndepends_on = ['Bob']",
+            "depend on each other: bob → eve → bob",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, why: str) -> None:
