@@ -398,15 +398,31 @@ def test_a_client_is_set_up_as_its_page_says(tmp_path: Path) -> None:
     assert said[0].startswith("write .mcp.json") and said[1] == "Claude Code is set up\n" and "Codex" in said[2]
 
 
+def test_work_trees_with_an_agent_each_come_and_go_as_their_page_says(tmp_path: Path) -> None:
+    with Shell(tmp_path) as shell:
+        shell.seed("README.md")
+        shell.run(
+            f"git clone -q {shlex.quote(str(shell.remote))} work && cd work && gitcoord init --agent ann", tmp_path
+        )
+        printed = shell.run(sh("work trees with an agent each", PAGES["clients"]), tmp_path / "work")
+        assert "worker-2" in printed and "would write agent_left" in printed and "ada leaves" in printed
+        assert [path.name for path in sorted(tmp_path.glob("work-*"))] == ["work-bo", "work-worker-1", "work-worker-2"]
+
+
 def test_four_agents_do_what_the_readme_says(tmp_path: Path) -> None:
     with Shell(tmp_path) as shell:
         shell.seed("README.md")
         shell.run(sh("four agents", README), tmp_path)
-        printed = shell.run(sh("what the agents do", README), tmp_path / "work")
+        guide = (tmp_path / "work-ben" / "CLAUDE.md").read_text(encoding="utf-8")
+        assert "gitcoord next --claim" in guide and (tmp_path / "work-dan" / ".mcp.json").exists()
+        before, removal = sh("what the agents do", README).split("cd ../work\n")
+        printed = shell.run(before, tmp_path / "work")
         assert "ben claims 'Fix the parser'" in printed and "The parser is mine" in printed
-        guide = (tmp_path / "work" / "AGENTS.md").read_text(encoding="utf-8")
-        assert "gitcoord next --claim" in guide and (tmp_path / "cleo").is_dir()
-        shell.run("gitcoord reserve src/parser/a.py", tmp_path / "cleo", codes=(3,))
+        assert "ben has done 'Fix the parser'" in printed
+        shell.run("gitcoord reserve src/parser/a.py", tmp_path / "work-cleo", codes=(3,))
+        printed = shell.run(removal, tmp_path / "work")
+        assert "ben leaves" in printed and "deleted the branch ben" in printed and not (tmp_path / "work-ben").exists()
+        shell.run("gitcoord reserve src/parser/a.py", tmp_path / "work-cleo")  # it went back
 
 
 def test_a_fleet_of_three_does_what_it_says(tmp_path: Path) -> None:

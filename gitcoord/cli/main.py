@@ -43,7 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Run agents": {
         "agent": "Run, register, list and admit agents",
-        "fleet": "Run the agents of a fleet file on this machine",
+        "fleet, worktree": "Run a fleet file's agents; give agents worktrees",
         "elect": "Show the leader, or campaign to become the leader",
         "autonomy": "Limit what the leader decides alone; approve proposals",
         "recovery, alerts": "List agent failures, how they were handled, and alerts",
@@ -75,6 +75,7 @@ COMMANDS: dict[str, str] = {
     "review": "gitcoord.cli.review",
     "agent": "gitcoord.cli.agent",
     "fleet": "gitcoord.cli.fleet",
+    "worktree": "gitcoord.cli.worktree",
     "elect": "gitcoord.cli.elect",
     "mcp": "gitcoord.cli.mcp",
     "setup": "gitcoord.cli.setup",

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gitcoord.core.errors import Refused
+from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.integrations.clients import CLIENTS, AiClient, Occasion, ServerEntry
 from gitcoord.integrations.command_lines import check_agent, hook_line, hook_words, parse_server, server_words
 from gitcoord.integrations.pieces import JsonHooks, JsonServer, MarkedSection, OwnFile, Piece, ServerPiece, TomlServer
 from gitcoord.node.membership import agent_guide
 from gitcoord.store import program, work_files
-from gitcoord.store.git import repo_location
+from gitcoord.store.git import repo_location, worktrees
 
 FILE_BYTES_MAX = 1024 * 1024  # of a client's settings
 TIMEOUTS_S: Mapping[Occasion, int] = {"session-start": 30, "edit": 10, "session-end": 10}
@@ -90,6 +90,25 @@ def apply(changes: Sequence[FileChange], top: Path) -> None:
                 _prune(path.parent, top)
         except OSError as wrong:
             raise Refused(f"{wrong.filename or path}: {wrong.strerror}") from None
+
+
+def own_files(top: Path) -> set[str]:
+    """Return the files of a work tree that differ from its commit by nothing but what `setup` has written."""
+    clients = [one for one in CLIENTS.values() if is_set_up(one, top)]
+    all_pieces = [one for client in clients for one in pieces(client, top, "", portable=False)]
+    found: set[str] = set()
+    for file, some in _by_file(all_pieces).items():
+        with contextlib.suppress(GitcoordError):  # what cannot be read counts as somebody's
+            before = after = _text(top, file)
+            for one in some:
+                after = one.remove(after) if after is not None else None
+            if after != before and worktrees.holds(top, "HEAD", file, _bytes(after)):
+                found.add(file)
+    return found
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
 
 
 def named(client: str) -> AiClient:

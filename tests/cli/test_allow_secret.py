@@ -26,6 +26,8 @@ NO_WORDS: Mapping[str, str] = {
     "hook install": "a file of the clone's",
     "hook uninstall": "a file of the clone's",
     "config unset": "a setting's name",
+    "worktree add": "an agent's name",
+    "worktree remove": "titles that stand in the log; secrets in them are hidden",
 }
 PLACES = [
     ("append", "note", TOKEN),

@@ -34,6 +34,7 @@ READ = {
     "hook session-start",
     "hook edit",
     "agent prove",
+    "worktree list",
 }
 WITHOUT: Mapping[str, str] = {
     "init": "run again it changes nothing, and what it finds on the remote decides what it does",

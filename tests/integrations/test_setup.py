@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -102,6 +103,23 @@ def test_a_second_run_changes_nothing_and_removal_restores_every_byte(project: P
         after = files(project)
         assert {name: data for name, data in before.items() if after.get(name) != data} in ({}, {"GEMINI.md": b""})
         assert after.keys() <= before.keys()
+
+
+def test_files_that_hold_nothing_but_ours_beside_what_is_committed_are_known(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+
+    git("init", "-q")
+    before = fill(tmp_path)
+    git("add", ".")
+    git("commit", "-q", "-m", "theirs")
+    for one in ("claude", "codex", "cursor"):  # two of them share AGENTS.md
+        setup.setup(one, tmp_path)
+    changed = {name for name, data in files(tmp_path).items() if data != before.get(name)}
+    assert setup.own_files(tmp_path) == changed and len(changed) == 8
+    for name in ("AGENTS.md", ".mcp.json"):
+        (tmp_path / name).write_bytes(b"\n" + (tmp_path / name).read_bytes())
+    assert setup.own_files(tmp_path) == changed - {"AGENTS.md", ".mcp.json"}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -54,16 +54,21 @@ class InitResult:
 def init(path: Path, request: InitRequest) -> InitResult:
     """Make `path` part of a fleet. A second run changes nothing. Raise GitcoordError's kinds."""
     messages: list[str] = []
-    agent_id(request.agent)
-    if looks_like_credential(request.agent):
-        raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
-    if look_of(request.agent) in RESERVED:
-        raise Refused(f"{request.agent!r} reads as something else than an agent's name: choose another one")
+    check_new_name(request.agent)
     common = common_dir(path, messages)
     home = Home(common / "gitcoord", worktree=repo_location.worktree_git_dir(path))
     before = set(_files(home.path))
     with alone(home):
         return _init(home, common, request, messages, before)
+
+
+def check_new_name(agent: str) -> None:
+    """Raise Refused if no agent should be called so."""
+    agent_id(agent)
+    if looks_like_credential(agent):
+        raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
+    if look_of(agent) in RESERVED:
+        raise Refused(f"{agent!r} reads as something else than an agent's name: choose another one")
 
 
 def _init(home: Home, common: Path, request: InitRequest, messages: list[str], before: set[Path]) -> InitResult:

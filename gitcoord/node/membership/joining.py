@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 from gitcoord.core.errors import Lost, Refused, Unreachable
+from gitcoord.core.format.event import Draft
 from gitcoord.node import trust
 from gitcoord.node.keyring import ensure_key, seed_from_text, seed_of
 from gitcoord.node.membership.founding import InitRequest
@@ -21,28 +23,57 @@ def ensure_member(node: Node, request: InitRequest, messages: list[str]) -> bool
     try:
         node.sync()
     except (Unreachable, Lost, LockHeld):
-        if not _is_known(node, agent):  # otherwise an outage keeps nobody from writing to the queue
+        if not is_known(node, agent):  # otherwise an outage keeps nobody from writing to the queue
             raise
     _claim_name(node, request)
-    member = node.fleet.members.get(agent)
-    waiting = any(e.type == "agent_joined" and e.actor == agent for e in node.disk.pending())
-    joins = (member is None or member.left) and not waiting
+    joins = drafts(node, [agent])
     if joins:
-        node.append(node.draft("agent_joined", f"{agent} joins", actor=agent))
+        node.append(*joins)
         messages.append(f"{agent} joins from node {node.disk.node}")
         with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
             node.sync()
-        _check_name(node, agent)  # another agent may have taken it meanwhile
-    _keep_choices(node, agent, messages, joins=joins)
+        check_name(node, agent)  # another agent may have taken it meanwhile
+    _keep_choices(node, agent, messages, joins=bool(joins))
     if messages:
         messages.append(
             f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
             f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two"
         )
-    return joins
+    return bool(joins)
 
 
-def _is_known(node: Node, agent: str) -> bool:
+def drafts(node: Node, agents: Sequence[str]) -> list[Draft]:
+    """Return the events by which those of the agents join that are no members, and do not join already."""
+    members, joining = node.fleet.members, {one.actor for one in node.disk.pending() if one.type == "agent_joined"}
+    lacking = [one for one in agents if ((member := members.get(one)) is None or member.left) and one not in joining]
+    return [node.draft("agent_joined", f"{one} joins", actor=one) for one in lacking]
+
+
+def join(node: Node, agents: Sequence[str]) -> dict[str, Refused]:
+    """Make agents members whose names have been checked, with one push; their keys are made here.
+
+    Return those whose name another agent took meanwhile, with the reason; no key of theirs is left here.
+    """
+    made = [one for one in agents if node.config.auth != "hmac" and seed_of(node.home, one) is None]
+    for agent in agents:
+        ensure_key(node.home, node.config.auth, agent)
+    joins = drafts(node, agents)
+    if joins:
+        node.append(*joins)
+        with contextlib.suppress(Unreachable, Lost, LockHeld):  # it is queued
+            node.sync()
+    lost: dict[str, Refused] = {}
+    for agent in agents:
+        try:
+            check_name(node, agent)
+        except Refused as wrong:
+            lost[agent] = wrong
+            if agent in made:
+                node.home.keys.path(agent).unlink(missing_ok=True)
+    return lost
+
+
+def is_known(node: Node, agent: str) -> bool:
     joining = any(e.type == "agent_joined" and e.actor == agent for e in node.disk.pending())
     return joining or node.fleet.members.get(agent) is not None
 
@@ -50,7 +81,7 @@ def _is_known(node: Node, agent: str) -> bool:
 def _claim_name(node: Node, request: InitRequest) -> None:
     added = _keep_given_key(node, request)
     try:
-        _check_name(node, request.agent)
+        check_name(node, request.agent)
     except Refused:
         if added:
             node.home.keys.path(request.agent).unlink()
@@ -80,7 +111,7 @@ def _keep_given_key(node: Node, request: InitRequest) -> bool:
     return known is None
 
 
-def _check_name(node: Node, agent: str) -> None:
+def check_name(node: Node, agent: str) -> None:
     """Raise Refused if a member has the name whose key is not here."""
     member = node.fleet.members.get(agent)
     if member is None:

@@ -1,4 +1,4 @@
-"""Work trees of the user's repository, made for a task and removed: the only writes to it, on request.
+"""Work trees of the user's repository, made for a task or an agent, and removed: the only writes to it, on request.
 
 A work tree is removed only where that loses nothing (`unsaved`), after its commits that no ref holds have got one
 (`hold`). What git cannot tell counts as work.
@@ -6,11 +6,13 @@ A work tree is removed only where that loses nothing (`unsaved`), after its comm
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from gitcoord.core.errors import GitcoordError
@@ -25,6 +27,8 @@ DEPTH_MAX = 5  # of repositories in repositories
 IGNORED_MAX = 1_000_000  # files in ignored folders that are looked at: some seconds
 SHARED = ("--branches", "--tags", "--remotes", "--glob=refs/stash", "--glob=refs/notes")
 """Refs that outlive a work tree. Each one has refs/worktree, refs/bisect and refs/rewritten for itself alone."""
+UNSTAGED = " M"
+SHA1_CHARACTERS = 40
 _LEFT_HEAD = re.compile(r"(?:checkout|reset):")
 
 
@@ -44,23 +48,67 @@ def add(top: Path, folder: Path, branch: str, base: str) -> None:
     _git(top, "worktree", "add", "--quiet", "-b", branch, str(folder), base)
 
 
-def unsaved(folder: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A work tree as git lists it. `branch` is "" where HEAD is detached; the first one is the clone's own."""
+
+    folder: Path
+    commit: str = ""
+    branch: str = ""
+    is_bare: bool = False
+
+
+def listed(top: Path) -> list[Worktree]:
+    """Return the work trees of a clone, its own first. Raise GitcoordError if git cannot tell."""
+    found = []
+    for part in _git(top, "worktree", "list", "--porcelain", "-z").split("\0\0"):
+        fields = {name: value for name, _, value in (line.partition(" ") for line in part.split("\0"))}
+        if "worktree" in fields:
+            branch = fields.get("branch", "").removeprefix("refs/heads/")
+            found.append(Worktree(Path(fields["worktree"]), fields.get("HEAD", ""), branch, "bare" in fields))
+    return found
+
+
+def is_branch_name(top: Path, name: str) -> bool:
+    """Return whether git takes the name for a branch."""
+    return bool(_git(top, "check-ref-format", "--branch", name, check=False)) and not name.startswith("-")
+
+
+def ahead_behind(top: Path, commit: str, base: str) -> tuple[int, int]:
+    """Return how many commits `commit` has that `base` lacks, and the reverse. Raise GitcoordError if git cannot."""
+    ahead, behind = _git(top, "rev-list", "--left-right", "--count", f"{commit}...{base}").split()
+    return int(ahead), int(behind)
+
+
+def holds(top: Path, commit: str, file: str, data: bytes | None) -> bool:
+    """Return whether a commit has these bytes in a file; None: whether it has no such file."""
+    entry = _git(top, "ls-tree", "-z", "--full-tree", commit, "--", f":(literal){file}").partition("\t")[0]
+    if data is None or not entry:
+        return data is None and not entry
+    kind, blob = entry.split()[1:]
+    digest = hashlib.sha1 if len(blob) == SHA1_CHARACTERS else hashlib.sha256
+    return kind == "blob" and digest(b"blob %d\0" % len(data) + data).hexdigest() == blob
+
+
+def unsaved(folder: Path, *, but: Collection[str] = ()) -> str:
     """Return what would be lost with this work tree, beside its commits; "" if nothing would be.
 
     Files that the tree's own .gitignore files name do not count: the repository says that they can be made again.
-    No setting of the user's, no `.git/info/exclude` and no bit of the index hides anything else.
+    No setting of the user's, no `.git/info/exclude` and no bit of the index hides anything else. `but`: files that
+    are nobody's work.
     """
     try:
-        return _unsaved(folder, DEPTH_MAX)
+        return _unsaved(folder, DEPTH_MAX, but)
     except GitcoordError as wrong:
         return f"it is not known what is in it ({wrong})"
 
 
-def _unsaved(folder: Path, depth: int) -> str:
-    changed = _git(folder, "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none")
+def _unsaved(folder: Path, depth: int, but: Collection[str] = ()) -> str:
+    status = _git(folder, "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none")
+    changed = [one for one in status.split("\0") if one and not (one.startswith(UNSTAGED) and one[3:] in but)]
     if changed:
-        return f"changes that are not committed ({_named([one[3:] for one in changed.split(chr(0)) if one])})"
-    others = _paths(folder, "--others", "--exclude-per-directory=.gitignore")
+        return f"changes that are not committed ({_named([one[3:] for one in changed])})"
+    others = [one for one in _paths(folder, "--others", "--exclude-per-directory=.gitignore") if one not in but]
     if others:
         return f"files that are not committed ({_named(others)})"
     # `h` for assume-unchanged, `S` for skip-worktree: git does not look at these files

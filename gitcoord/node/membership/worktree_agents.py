@@ -1,0 +1,194 @@
+"""Work trees with an agent each: made from the remote's default branch, each on a new branch of its own.
+
+Nothing is made before all names are checked. What was made is removed again if a later step fails: nobody has worked
+there yet. The agents join last, all with one push.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gitcoord.core import names
+from gitcoord.core.errors import GitcoordError, Lost, Refused, Unreachable
+from gitcoord.node.membership import joining
+from gitcoord.node.membership.init import check_new_name
+from gitcoord.node.node import Node
+from gitcoord.store.git import code_remote, repo_location, worktrees
+from gitcoord.store.git.code_remote import Base
+from gitcoord.store.home.home import Home
+from gitcoord.store.home.locks import LockHeld
+from gitcoord.store.removal import remove_tree
+
+WORKTREES_MAX = 20  # of one command; each is a whole checkout
+PATH = "../{clone}-{name}"  # beside the clone
+NAME, CLONE = "{name}", "{clone}"  # in a path that is given
+
+
+@dataclass(frozen=True, slots=True)
+class AgentWorktree:
+    """A work tree to be made. Its branch has the agent's name."""
+
+    agent: str
+    folder: Path
+
+    @property
+    def branch(self) -> str:
+        return self.agent
+
+
+@dataclass(frozen=True, slots=True)
+class AddPlan:
+    """The work trees that a command makes, and where their branches begin."""
+
+    top: Path
+    base: Base
+    worktrees: Sequence[AgentWorktree]
+    notes: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Added:
+    """What was made; `did`: what was written for the client, by agent."""
+
+    worktrees: list[AgentWorktree] = field(default_factory=list)
+    did: dict[str, list[str]] = field(default_factory=dict)
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """Return NAME-1, NAME-2, and so on."""
+    return [f"{name}-{number}" for number in range(1, count + 1)]
+
+
+def main_top(node: Node) -> Path:
+    """Return the clone's own work tree, around which the others are; of a bare clone, the repository."""
+    common = node.home.path.parent
+    return common.parent if common.name == ".git" else common
+
+
+def plan(node: Node, agents: Sequence[str], path: str = PATH, branch: str = "", *, dry: bool = False) -> AddPlan:
+    """Return what `add` would make. Raise Refused if a name, a branch or a folder is not free. Write nothing."""
+    top = main_top(node)
+    if len(agents) > WORKTREES_MAX:
+        raise Refused(f"{len(agents)} work trees at once: at most {WORKTREES_MAX}")
+    if len({one.casefold() for one in agents}) < len(agents):
+        raise Refused(f"a name is given twice: {', '.join(agents)}; case does not count")
+    if len(agents) > 1 and NAME not in path:
+        raise Refused(f"--path is for {len(agents)} work trees: write {NAME} where each has its name")
+    try:
+        node.sync()
+    except (Unreachable, Lost, LockHeld):
+        if not all(joining.is_known(node, one) for one in agents):  # the name may be another agent's by now
+            raise
+    for agent in agents:
+        _check_agent(node, top, agent)
+    clone = top.name.removesuffix(".git") or "work"
+    made = [AgentWorktree(one, _folder(top, path.replace(CLONE, clone).replace(NAME, one))) for one in agents]
+    base, taken = code_remote.base(top, node.config.remote, branch, names=agents, fetches=not dry)
+    for one in made:
+        _check_branch(top, one, base, taken)
+        if one.folder.exists() or one.folder.is_symlink():
+            raise Refused(f"{one.folder} is there already: move it away, or name another folder with --path")
+    return AddPlan(top, base, made, [*([base.note] if base.note else []), *_left_out(top, base)])
+
+
+def _check_agent(node: Node, top: Path, agent: str) -> None:
+    """Raise Refused if the name is no agent's, is another agent's, or speaks in another place of this clone."""
+    check_new_name(agent)
+    joining.check_name(node, agent)
+    if names.same_agent(node.home.config().agent or "", agent):
+        raise Refused(f"{agent} is the agent of the clone {top}: give the work tree another name")
+    for one in worktrees.listed(top)[1:]:
+        if names.same_agent(agent_of(node.home, one.folder), agent):
+            raise Refused(
+                f"{agent} is the agent of the work tree {one.folder}: go on there, give another name, or run "
+                f"`gitcoord worktree remove {agent}` first"
+            )
+
+
+def agent_of(home: Home, folder: Path) -> str:
+    """Return the agent that a linked work tree has of its own; "" if it has none, or one that cannot be read."""
+    with contextlib.suppress(GitcoordError, OSError):
+        return Home(home.path, worktree=repo_location.worktree_git_dir(folder)).worktree_agent or ""
+    return ""
+
+
+def _folder(top: Path, path: str) -> Path:
+    return Path(path).expanduser() if Path(path).expanduser().is_absolute() else (top / path).resolve()
+
+
+def _check_branch(top: Path, one: AgentWorktree, base: Base, taken: set[str]) -> None:
+    """Raise Refused if the new branch cannot be made, or would meet another one of its name at the next push."""
+    if not worktrees.is_branch_name(top, one.branch):
+        raise Refused(f"git takes no branch called {one.branch!r}: give the work tree another name")
+    if worktrees.tip(top, f"refs/heads/{one.branch}"):
+        raise Refused(
+            f"this clone has a branch {one.branch}: give another name, or go on with that branch: `git worktree add "
+            f"{one.folder} {one.branch}`, then `gitcoord -C {one.folder} init --agent {one.agent}`"
+        )
+    if one.branch in taken:
+        raise Refused(f"{base.remote or 'the remote'} has a branch {one.branch} already: give another name")
+
+
+def _left_out(top: Path, base: Base) -> list[str]:
+    """Return a remark if the clone's own branch has commits that the remote's branch does not have."""
+    mine = f"refs/heads/{base.branch}"
+    if not base.remote or not worktrees.tip(top, mine) or not worktrees.tip(top, base.commit):
+        return []
+    ahead, _ = worktrees.ahead_behind(top, mine, base.commit)
+    commits = "1 commit" if ahead == 1 else f"{ahead} commits"
+    has = f"your branch {base.branch} has {commits} that {base.remote}/{base.branch} does not have"
+    return [f"{has}: they are not in the new work trees"] if ahead else []
+
+
+def add(node: Node, wanted: AddPlan, set_up: Callable[[Path], list[str]]) -> Added:
+    """Make the work trees, let `set_up` write into each, and let their agents join.
+
+    Raise GitcoordError; the message names what was made all the same.
+    """
+    added = Added()
+    try:
+        for one in wanted.worktrees:
+            _make_folder(one.folder)
+            added.worktrees.append(one)  # BEFORE it is made: a half-made one is removed as well
+            worktrees.add(wanted.top, one.folder, one.branch, wanted.base.commit)
+            added.did[one.agent] = set_up(one.folder)
+        lost = joining.join(node, [one.agent for one in added.worktrees])
+    except BaseException as wrong:
+        left = [words for one in added.worktrees if (words := _undo(wanted, one))]
+        if isinstance(wrong, GitcoordError):
+            raise type(wrong)(f"{wrong}. {'; '.join(left) or 'Nothing was made'}") from None
+        raise
+    for one in [one for one in added.worktrees if one.agent in lost]:
+        _undo(wanted, one)
+        added.worktrees.remove(one)
+    for one in added.worktrees:
+        Home(node.home.path, worktree=repo_location.worktree_git_dir(one.folder)).save_worktree_agent(one.agent)
+    if lost:
+        ready = ", ".join(f"{one.agent} in {one.folder}" for one in added.worktrees)
+        why = "; ".join(str(wrong) for wrong in lost.values())
+        raise Refused(f"{', '.join(lost)}: not made ({why}). " + (f"Made: {ready}" if ready else "Nothing was made"))
+    return added
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder that is this command's alone. Raise Refused if it is there: then it is somebody else's."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    except OSError as wrong:
+        raise Refused(f"{folder}: {wrong.strerror}") from None
+
+
+def _undo(wanted: AddPlan, one: AgentWorktree) -> str:
+    """Remove a work tree that nobody has worked in; return what stays all the same, and what to run."""
+    with contextlib.suppress(GitcoordError):  # it may not be there yet
+        worktrees.remove(wanted.top, one.folder)
+    remove_tree(one.folder)
+    if worktrees.tip(wanted.top, f"refs/heads/{one.branch}") == wanted.base.commit:
+        worktrees.delete_branch(wanted.top, one.branch)
+    if one.folder.exists() or worktrees.tip(wanted.top, f"refs/heads/{one.branch}"):
+        return f"{one.folder} and the branch {one.branch} stay: `gitcoord worktree remove {one.agent}` removes them"
+    return ""
