@@ -61,7 +61,9 @@ def command() -> None:
     show_default=True,
     help="The time limit of each task; a task's own limit also holds",
 )
-@click.option("--worktree", is_flag=True, help="Run each task in a new git worktree, on its own branch")
+@click.option(
+    "--worktree", is_flag=True, help="Run each task in a new worktree, on a branch that is pushed when it is done"
+)
 @click.option(
     "--drain",
     metavar="SECONDS",

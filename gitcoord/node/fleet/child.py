@@ -112,6 +112,7 @@ def argv(agent: str, spec: AgentSpec) -> Sequence[str]:
         ("--capabilities", ",".join(spec.capabilities)),
     ):
         line += [name, value] if value else []
+    line += ["--worktree"] if spec.worktree else []
     return line if spec.lead else [*line, "--no-lead"]
 
 

@@ -39,11 +39,14 @@ class AgentSpec(BaseModel):
     handler: str | None = Field(None, min_length=1)
     pass_env: list[str] = []
     lead: bool = True
+    worktree: bool = False
 
     @model_validator(mode="after")
     def _one_command(self) -> AgentSpec:
         if self.exec and self.handler:
             raise ValueError("exec and handler exclude each other: keep one")
+        if self.worktree and not (self.exec or self.handler):
+            raise ValueError("worktree needs exec or handler: give one of them")
         try:
             self.pass_env = checked(self.pass_env)
         except Refused as wrong:

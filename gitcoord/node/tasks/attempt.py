@@ -18,6 +18,7 @@ from gitcoord.features.tasks.events import ARTIFACTS_MAX
 from gitcoord.node.process import TERM_S, UserCommand
 from gitcoord.node.process_environment import command_environment
 from gitcoord.node.tasks import handler
+from gitcoord.node.tasks.branch_pushes import BranchPush
 from gitcoord.node.tasks.workspace import Workspace
 from gitcoord.store import program
 
@@ -90,6 +91,12 @@ class RunningAttempt:
     problem: str = ""
     dropped: bool = False
     asked_at_s: float | None = None
+    push: BranchPush | None = None  # of its branches, before the outcome is told
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether the command has ended, and did what it should."""
+        return self.command.code == 0 and not self.problem
 
     def look(self, now_s: float) -> None:
         """Read the command's notes, and end it when it goes too far."""
@@ -129,9 +136,16 @@ class RunningAttempt:
         said, errors, code = self.output.ended(), self.errors.ended(), self.command.code
         self._read_notes()
         told: dict[str, Any] = {"attempt": self.attempt}
-        if not self.problem and code == 0:
-            artifacts = [*self.place.keep(), *self.artifacts][:ARTIFACTS_MAX]
-            return "task_finished", told | {"result": said, "artifacts": artifacts}
+        if self.is_well:
+            made = self.place.artifacts()
+            told |= {"result": said, "artifacts": [*made, *self.artifacts][:ARTIFACTS_MAX]}
+            if made:
+                told["branch"] = made[0].removeprefix("refs/heads/")
+            if self.push is not None and not self.push.is_done:
+                self.push.reported = True
+                why = f": {self.push.trouble}" if self.push.trouble else ""
+                told["result"] = f"{said}\n({self.place.remote} does not have its branch yet{why})".strip()
+            return "task_finished", told
         if not self.problem and code == HANDED_BACK:
             return "task_released", told | {"reason": _end_of(errors or said) or "its command handed it back"}
         how = self.problem or (

@@ -7,13 +7,13 @@ changes nothing. A run that finds abandoned attempts of an earlier one ends them
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.errors import GitcoordError, Unreachable
 from gitcoord.core.names import same_agent
 from gitcoord.features.tasks import queries as task_queries
 from gitcoord.features.tasks import state as task_state
@@ -25,11 +25,13 @@ from gitcoord.node.operations import submit
 from gitcoord.node.process import TERM_S
 from gitcoord.node.tasks import attempt, workspace
 from gitcoord.node.tasks.attempt import RunningAttempt
+from gitcoord.node.tasks.branch_pushes import BranchPushes
+from gitcoord.node.tasks.reports import Reports, reason_with
 
 LIMIT_S = 3600.0  # of an attempt, unless the task or the command line sets another
 PROGRESS_S = 5.0  # between two progress events: each is kept forever
 DISK_RETRY_S = 1.0
-TEXTS = ("reason", "result", "text")  # fields of a task's events that hold a command's, or a person's, text
+PUSH_END_S = 10.0  # at a stop, for pushes of finished work; the next run goes on with the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,16 @@ class TaskWorker:
         self._told_s: dict[str, float] = {}
         self._not_before_s = 0.0
         self._seen: object = None
-        self._done = _reported(node, agent)  # tasks whose attempt is over here, though the ledger may not show it yet
+        self._reports = Reports(node, agent)
+        self._pushes = BranchPushes(node.home.path, config.top, node.config.remote, agent, say=say)
+        self._done = self._reports.waiting()  # tasks whose attempt is over here, though the ledger may not show it yet
         for left in workspace.clear(node.home.path, config.top, agent):
             self._say_left(left.task, left.left)
-            self._tell(
+            self._reports.tell(
                 left.task,
                 "task_released",
                 "its agent ended in the middle of it",
-                {"attempt": left.attempt, "reason": "its agent ended in the middle of it"},
+                {"attempt": left.attempt, "reason": reason_with("its agent ended in the middle of it", left.work)},
             )
             self._done[left.task] = left.attempt
 
@@ -76,8 +80,8 @@ class TaskWorker:
         """Return whether `step` has something to do although no round brought news."""
         if now_s < self._not_before_s:
             return False
-        return any(
-            one.command.code is not None
+        return self._pushes.is_due(now_s) or any(
+            (one.command.code is not None and one.push is None)
             or one.command.floods
             or not one.output.notes.empty()
             or now_s - one.since_s > one.limit_s
@@ -89,7 +93,8 @@ class TaskWorker:
         """Look after what runs, and begin what is new. Return True if anything was begun or ended."""
         if now_s < self._not_before_s:
             return False
-        did = [self._tried(partial(self._look_after, one), now_s) for one in list(self.attempts.values())]
+        did = [self._tried(self._step_pushes, now_s)]
+        did += [self._tried(partial(self._look_after, one), now_s) for one in list(self.attempts.values())]
         return any(did) or now_s >= self._not_before_s and self._tried(self._begin, now_s)
 
     def _tried(self, part: Callable[[float], bool], now_s: float) -> bool:
@@ -143,6 +148,7 @@ class TaskWorker:
                 task.title,
                 task.attempt,
                 worktree=self.config.worktree,
+                fleet_remote=self.node.config.remote,
             )
             shown = task_queries.to_row(submit.context(self.node, self.agent), task)
             place.occupied_by(0, task.id, task.attempt, self.agent)
@@ -162,9 +168,9 @@ class TaskWorker:
             self._done[task.id] = task.attempt
             reason = str(wrong) if isinstance(wrong, OSError) else describe_error(wrong)
             self.say("task", f"{task.id[:8]} could not be started: {reason}")
-            self._tell(
+            self._reports.tell(
                 task.id,
-                "task_failed",
+                "task_released" if isinstance(wrong, Unreachable) else "task_failed",
                 f"{task.title}: could not be started",
                 {"attempt": task.attempt, "reason": f"could not be started: {reason}"},
             )
@@ -172,17 +178,18 @@ class TaskWorker:
         self.attempts[task.id] = begun
         with contextlib.suppress(OSError):  # the first note, without a process id, already finds it by its folder
             place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
-        self.say("task", f"{task.id[:8]} begins: {task.title}")
+        self.say("task", f"{task.id[:8]} begins: {task.title}" + (f" ({place.said})" if place.said else ""))
         told: dict[str, Any] = {"attempt": task.attempt}
         if place.branch:
             told |= {"place": place.folder.name, "branch": place.branch}
-        self._tell(task.id, "task_started", f"{self.agent} starts {task.title}", told)
+        self._reports.tell(task.id, "task_started", f"{self.agent} starts {task.title}", told)
 
     # Going on
 
     def _look_after(self, one: RunningAttempt, now_s: float) -> bool:
         """Look after one attempt. Return True if it ended."""
-        one.look(now_s)
+        if one.push is None:
+            one.look(now_s)
         if not one.dropped and self._is_taken_away(one):
             one.dropped = True
             self.say("task", f"{one.task[:8]} is no longer {self.agent}'s: its command is ended")
@@ -192,11 +199,28 @@ class TaskWorker:
             return False
         one.command.end()
         if not one.dropped:
+            if self._pushes_first(one):
+                return False
             self._conclude(one)
         self._done[one.task] = one.attempt
         del self.attempts[one.task]
         self._say_left(one.task, one.place.leave())
         return True
+
+    def _pushes_first(self, one: RunningAttempt) -> bool:
+        """Push the branches of a finished task; return whether its outcome has to wait for that."""
+        if one.push is None and one.is_well and one.place.remote and (branches := one.place.keep()):
+            one.push = self._pushes.begin(one.task, one.attempt, branches, one.place.folder)
+        return one.push is not None and not one.push.is_settled
+
+    def _step_pushes(self, now_s: float) -> bool:
+        """Go on with pushes; tell the fleet of those that succeeded after their task was reported."""
+        taken = self._pushes.step(now_s)
+        for one in taken:
+            if one.reported:
+                words = f"the branch {', '.join(one.note.branches)} is on {one.remote} now"
+                self._reports.tell(one.note.task, "task_commented", words, {})
+        return bool(taken)
 
     def _is_taken_away(self, one: RunningAttempt) -> bool:
         task = self.node.fleet.states["tasks"].tasks.get(one.task)
@@ -211,7 +235,7 @@ class TaskWorker:
         if one.question is not None:
             question, one.question = one.question, None
             asked = self.node.fleet.states["tasks"].tasks[one.task].created_by
-            self._tell(
+            self._reports.tell(
                 one.task,
                 "task_input_requested",
                 question,
@@ -221,36 +245,17 @@ class TaskWorker:
         if one.progress is not None and now_s - self._told_s.get(one.task, 0.0) >= PROGRESS_S:
             (share, text), one.progress = one.progress, None
             self._told_s[one.task] = now_s
-            self._tell(one.task, "task_progressed", text, {"attempt": one.attempt, "share": share, "text": text})
+            self._reports.tell(
+                one.task, "task_progressed", text, {"attempt": one.attempt, "share": share, "text": text}
+            )
 
     def _conclude(self, one: RunningAttempt) -> None:
         type_, data = one.outcome()
         words = {"task_finished": "finishes", "task_failed": "fails in", "task_released": "gives back"}[type_]
         title = self.node.fleet.states["tasks"].tasks[one.task].title
         self.say("task", f"{one.task[:8]} {type_.removeprefix('task_')}: {title}")
-        self._tell(one.task, type_, f"{self.agent} {words} {title}", data)
+        self._reports.tell(one.task, type_, f"{self.agent} {words} {title}", data)
         self._told_s.pop(one.task, None)
-
-    def _tell(self, task: str, type_: str, words: str, data: Mapping[str, Any], *, to: tuple[str, ...] = ()) -> None:
-        """Record an event. If a title, or the output, looks like a credential, record it without that text."""
-        plain = f"{self.agent}: {type_.replace('_', ' ')}"
-        try:
-            self._append(task, type_, words, data, to)
-        except Refused:
-            try:
-                self._append(task, type_, plain, data, to)
-            except Refused as wrong:
-                kept = {
-                    name: f"not shown: {wrong}" if name in TEXTS else value
-                    for name, value in data.items()
-                    if not isinstance(value, list)
-                }
-                self._append(task, type_, plain, kept, to)
-
-    def _append(self, task: str, type_: str, words: str, data: Mapping[str, Any], to: tuple[str, ...]) -> None:
-        draft = self.node.draft(type_, words, actor=self.agent, re=task, data=data, to=to)
-        submit.check_data(self.node, draft)  # a void event would leave the task at work forever
-        self.node.append(draft)
 
     # Ending
 
@@ -266,31 +271,28 @@ class TaskWorker:
     def end(self) -> None:
         """End what still runs, and whatever it started, and give it back to the fleet."""
         for one in list(self.attempts.values()):
-            one.command.ask_to_end()
-            one.command.end(grace_s=TERM_S)
-            if one.command.code == 0 and not one.problem:
+            if one.push is None:
+                one.command.ask_to_end()
+                one.command.end(grace_s=TERM_S)
+            if one.is_well:
+                if self._pushes_first(one) and one.push is not None:
+                    one.push.wait(PUSH_END_S)
                 self._conclude(one)
             elif not one.dropped:
-                self._tell(
+                self._reports.tell(
                     one.task,
                     "task_released",
                     f"{self.agent} gives it back",
-                    {"attempt": one.attempt, "reason": f"{self.agent} was told to stop"},
+                    {
+                        "attempt": one.attempt,
+                        "reason": reason_with(f"{self.agent} was told to stop", one.place.whereabouts()),
+                    },
                 )
             self._say_left(one.task, one.place.leave())
         self.attempts.clear()
+        self._pushes.step(0.0)
 
     def _say_left(self, task: str, left: str) -> None:
         """Say where a person finds work that an attempt did not finish."""
         if left:
             self.say("task", f"{task[:8]}: {left}")
-
-
-def _reported(node: Node, agent: str) -> dict[str, int]:
-    """Return task → attempt of what an earlier run has reported, though it has not left this disk yet."""
-    told: dict[str, int] = {}
-    for event in node.disk.pending():
-        attempt = event.data.get("attempt")
-        if same_agent(event.actor, agent) and event.term is None and event.re and type(attempt) is int:
-            told[event.re] = max(attempt, told.get(event.re, 0))
-    return told

@@ -18,7 +18,7 @@ import psutil
 from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, read_regular, write_quickly
-from gitcoord.store.git import worktrees
+from gitcoord.store.git import code_remote, worktrees
 from gitcoord.store.removal import remove_tree
 
 FOLDER = "work"
@@ -26,6 +26,8 @@ TITLE_WORDS = 40  # characters of a title in a branch's name
 NAMES_MAX = 100  # tried for a folder; each existing one belongs to somebody
 PID_MAX = 2**31 - 1
 NOTE_BYTES_MAX = 64 * 1024
+FETCH_S = 60.0
+ASK_S = 10.0  # for the remote's default branch: heartbeats wait; otherwise it is as this clone saw it last
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +41,23 @@ class _Note:
     born: float = 0.0
     branch: str = ""
     base: str = ""
+    remote: str = ""
 
 
 @dataclass(slots=True)
 class Workspace:
-    """A folder for one attempt. `branch` is "" without a work tree."""
+    """A folder for one attempt. `branch` is "" without a work tree.
+
+    `remote`: where the branch began, and goes when the task is done; "" if it began at the clone's own.
+    """
 
     folder: Path
     note: Path  # beside it: the process that works in it
     top: Path
     branch: str = ""
     base: str = ""  # the commit that the branch began at
+    remote: str = ""
+    said: str = ""  # what a person should know of where it began
     _held: list[str] = field(default_factory=list)  # branches made for commits that were on none
 
     def occupied_by(self, pid: int, task: str, attempt: int, agent: str) -> None:
@@ -60,18 +68,32 @@ class Workspace:
         born = 0.0
         with contextlib.suppress(psutil.Error):
             born = psutil.Process(pid).create_time() if pid else 0.0
-        note = _Note(task, attempt, agent, pid, born, self.branch, self.base)
+        note = _Note(task, attempt, agent, pid, born, self.branch, self.base, self.remote)
         write_quickly(self.note, json.dumps(asdict(note)).encode())
 
     def keep(self) -> list[str]:
-        """Return the branches that hold what was committed here. What no branch holds gets one."""
+        """Return the names of the branches that hold what was committed here. What no branch holds gets one."""
         if not self.branch:
             return []
         with contextlib.suppress(GitcoordError):  # `leave` asks again
             self._held += worktrees.hold(self.folder, f"{self.branch}-left")
         now = worktrees.current_branch(self.folder)
         names = [self.branch, *([now] if now not in ("", self.branch) else []), *self._held]
-        return [f"refs/heads/{one}" for one in names if worktrees.has_new_commits(self.top, one, self.base)]
+        return [one for one in names if worktrees.has_new_commits(self.top, one, self.base)]
+
+    def artifacts(self) -> list[str]:
+        """Return what was committed here as artifacts: each branch, and the commit that it is at."""
+        return [
+            word for one in self.keep() for word in (f"refs/heads/{one}", worktrees.tip(self.top, f"refs/heads/{one}"))
+        ]
+
+    def whereabouts(self) -> str:
+        """Return in words where unfinished work is, for the agent that goes on with it; "" if there is none."""
+        branches = self.keep()
+        unsaved = worktrees.unsaved(self.folder) if self.branch and self.folder.is_dir() else ""
+        words = [f"on the branch {', '.join(branches)}"] if branches else []
+        words += [f"in the work tree {self.folder.name}, which has {unsaved}"] if unsaved else []
+        return f"its work is {' and '.join(words)}" if words else ""
 
     def leave(self) -> str:
         """Clear up, and return where work is that is not finished. A work tree that holds some stays where it is."""
@@ -94,8 +116,13 @@ class Workspace:
         return f"commits that were on no branch are on {', '.join(self._held)}" if self._held else ""
 
 
-def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int, *, worktree: bool) -> Workspace:
-    """Make a fresh folder, or work tree at HEAD. Raise GitcoordError if git refuses, OSError if the disk does."""
+def make(
+    home: Path, top: Path, agent: str, task: str, title: str, attempt: int, *, worktree: bool, fleet_remote: str = ""
+) -> Workspace:
+    """Make a fresh folder, or a work tree at the default branch of the code's remote.
+
+    Raise GitcoordError if git refuses, OSError if the disk does.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", agent.lower()).strip("-")
     name = re.sub(r"[^A-Za-z0-9-]+", "-", f"{task}-{attempt}-{slug}")  # the full id: its author chooses how it begins
     folder = _make_folder(_ground(home), name)
@@ -103,15 +130,12 @@ def make(home: Path, top: Path, agent: str, task: str, title: str, attempt: int,
     if not worktree:
         return place
     try:
-        base = worktrees.tip(top, "HEAD")
-        if not base:
-            raise Refused("--worktree needs a commit to begin at: this repository has none yet")
+        base, _ = code_remote.base(top, fleet_remote, ask_s=ASK_S, fetch_s=FETCH_S)
+        place.remote, place.said = base.remote, base.note
         words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:TITLE_WORDS].strip("-")
-        place.branch, place.base = f"task/{folder.name}" + (f"-{words}" if words else ""), base
-        worktrees.add(top, folder, place.branch, base)  # git takes an empty folder
+        place.branch, place.base = f"task/{folder.name}" + (f"-{words}" if words else ""), base.commit
+        worktrees.add(top, folder, place.branch, base.commit)  # git takes an empty folder
     except GitcoordError:
-        with contextlib.suppress(GitcoordError):  # it may be half made, and nobody has worked in it
-            worktrees.remove(top, folder)
         _remove(folder)
         raise
     return place
@@ -150,7 +174,8 @@ class Leftover:
 
     task: str
     attempt: int
-    left: str = ""  # where work is that it did not finish
+    left: str = ""  # where work is that it did not finish, for a person here
+    work: str = ""  # the same for the fleet
 
 
 def clear(home: Path, top: Path, agent: str) -> list[Leftover]:
@@ -164,10 +189,11 @@ def clear(home: Path, top: Path, agent: str) -> list[Leftover]:
         elif note.agent.casefold() == agent.casefold():
             folder = path.with_suffix("")
             _end(note.pid or _at(folder), note.born)
-            left = ""
+            place, left, work = Workspace(folder, path, top, note.branch, note.base, note.remote), "", ""
             with contextlib.suppress(OSError):
-                left = Workspace(folder, path, top, note.branch, note.base).leave()
-            found.append(Leftover(note.task, note.attempt, left))
+                work = place.whereabouts()
+                left = place.leave()
+            found.append(Leftover(note.task, note.attempt, left, work))
     return found
 
 

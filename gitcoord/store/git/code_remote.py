@@ -76,6 +76,7 @@ def base(
     *,
     names: Sequence[str] = (),
     ask_s: float = ASK_S,
+    fetch_s: float = FETCH_S,
     fetches: bool = True,
 ) -> tuple[Base, set[str]]:
     """Return where new branches begin, and which of `names` the remote has as branches.
@@ -97,16 +98,16 @@ def base(
         taken = {one for one in names if one in heads}
         if wanted not in heads:
             return _own(top, branch, f"{remote.shown} has no branch {wanted or 'yet'}"), taken
-        if not fetches or _brought(remote, wanted, heads[wanted]):
+        if not fetches or _brought(remote, wanted, heads[wanted], fetch_s):
             return Base(heads[wanted], wanted, remote.shown), taken
     return _last_seen(remote, branch, f"its branch {wanted} cannot be fetched"), taken
 
 
-def _brought(remote: CodeRemote, branch: str, commit: str) -> bool:
+def _brought(remote: CodeRemote, branch: str, commit: str, fetch_s: float) -> bool:
     """Fetch the remote's branch, unless its commit is here; return whether it is here now."""
     if not worktrees.tip(remote.top, commit):
         with contextlib.suppress(GitcoordError):  # the next look says what is wrong
-            _reach(remote, ["fetch", *PLAIN, "--refmap=", "--", git_url.ALIAS, f"refs/heads/{branch}"], FETCH_S)
+            _reach(remote, ["fetch", *PLAIN, "--refmap=", "--", git_url.ALIAS, f"refs/heads/{branch}"], fetch_s)
     found = bool(worktrees.tip(remote.top, commit))
     if found:
         _note(remote, branch, commit)

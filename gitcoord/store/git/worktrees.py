@@ -6,6 +6,7 @@ A work tree is removed only where that loses nothing (`unsaved`), after its comm
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -44,8 +45,19 @@ def current_branch(folder: Path) -> str:
 
 
 def add(top: Path, folder: Path, branch: str, base: str) -> None:
-    """Make a work tree in `folder` on the new `branch` at `base`. Raise GitcoordError with git's reason."""
-    _git(top, "worktree", "add", "--quiet", "-b", branch, str(folder), base)
+    """Make a work tree in `folder` on the new `branch` at `base`.
+
+    Raise GitcoordError with git's reason, such as a filter that fails: then there is neither.
+    """
+    was_there = tip(top, f"refs/heads/{branch}")
+    try:
+        _git(top, "worktree", "add", "--quiet", "-b", branch, str(folder), base)
+    except GitcoordError:
+        with contextlib.suppress(GitcoordError):  # it may be half made, and nobody has worked in it
+            remove(top, folder)
+        if not was_there:  # git makes the branch first, and leaves it
+            delete_branch(top, branch)
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ def test_the_nine_are_read_in_the_order_of_their_dependencies() -> None:
         ("[agents.'b/b']", "agents.b/b: invalid agent id"),
         ("[agents.bob]\n[agents.BOB]", "agents.BOB: differs from agents.bob in case only"),
         ("[agents.bob]\nbackup = 'bob'", "agents.bob.backup: an agent cannot be its own backup"),
+        ("[agents.bob]\nworktree = true", "agents.bob: worktree needs exec or handler"),
         ("[agents.bob]\nbackup = 'eve'", "agents.bob.backup: 'eve' is neither in this file nor in the fleet"),
         ("[agents.bob]\ndepends_on = ['eve']", "agents.bob.depends_on: 'eve' is neither"),
         (
@@ -67,7 +68,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_the_command_line_of_an_agent_says_what_the_file_says(tmp_path: Path) -> None:
-    text = "[agents.bob]\ncapabilities = ['python,rust']\nexec = 'run it'\nslots = 2\nlead = false"
+    text = "[agents.bob]\ncapabilities = ['python,rust']\nexec = 'run it'\nslots = 2\nlead = false\nworktree = true"
     words = child.argv("bob", plan(tmp_path, text).agents["bob"])
     assert words[3:] == [
         "agent",
@@ -82,5 +83,6 @@ def test_the_command_line_of_an_agent_says_what_the_file_says(tmp_path: Path) ->
         "run it",
         "--capabilities",
         "python,rust",
+        "--worktree",
         "--no-lead",
     ]

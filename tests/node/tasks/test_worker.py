@@ -377,12 +377,93 @@ def test_in_a_work_tree_the_branch_is_the_artifact_and_nothing_else_is_left(node
         uid,
     )
     branch = f"task/{uid}-1-bob-mend-the-parser"
-    assert (result.artifacts, result.result) == ([f"refs/heads/{branch}"], branch)
+    tip = subprocess.run([*git, "rev-parse", branch], capture_output=True, text=True, check=True).stdout.strip()
+    assert (result.artifacts, result.branch, result.result) == ([f"refs/heads/{branch}", tip], branch, branch)
     uid = create(node, "Change nothing")
     assert done(node, worker(node, "true", worktree=True, top=top), uid).artifacts == []
     branches = subprocess.run([*git, "branch", "--format=%(refname:short)"], capture_output=True, text=True, check=True)
     assert len(branches.stdout.split()) == 2 and branch in branches.stdout
     assert subprocess.run([*git, "worktree", "list"], capture_output=True, text=True).stdout.count("\n") == 1
+
+
+GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C"]
+COMMITS = 'echo x > "$GITCOORD_TASK_TITLE"; git add .; git -c user.name=b -c user.email=b@c commit -qm done'
+
+
+@pytest.fixture
+def origin(tmp_path: Path, node: Node) -> Path:
+    """The remote of the code, from which the clone is a commit behind, and which it is two commits ahead of."""
+    top, remote = tmp_path / "alice", tmp_path / "origin.git"
+    for words in (
+        ["init", "-q", "--bare", "-b", "main", str(remote)],
+        ["-C", str(top), "commit", "-q", "--allow-empty", "-m", "first"],
+        ["-C", str(top), "remote", "add", "origin", str(remote)],
+        ["-C", str(top), "push", "-q", "origin", "HEAD:main"],
+        ["clone", "-q", str(remote), str(tmp_path / "theirs")],
+        ["-C", str(tmp_path / "theirs"), "commit", "-q", "--allow-empty", "-m", "theirs"],
+        ["-C", str(tmp_path / "theirs"), "push", "-q"],
+        ["-C", str(top), "commit", "-q", "--allow-empty", "-m", "mine"],
+    ):
+        subprocess.run([*GIT, ".", *words], check=True, capture_output=True)
+    return remote
+
+
+def log_of(repository: Path, branch: str) -> list[str]:
+    found = subprocess.run([*GIT, str(repository), "log", "--format=%s", branch, "--"], capture_output=True, text=True)
+    return found.stdout.split()
+
+
+def test_work_begins_at_the_remotes_branch_of_now_and_is_pushed_when_done(
+    node: Node, origin: Path, tmp_path: Path
+) -> None:
+    uid = create(node, "one")
+    result = done(node, worker(node, COMMITS, worktree=True, top=tmp_path / "alice"), uid)
+    assert log_of(origin, result.branch) == ["done", "theirs", "first"] and "yet" not in result.result
+    tip = subprocess.run([*GIT, str(origin), "rev-parse", result.branch], capture_output=True, text=True).stdout.strip()
+    assert result.artifacts == [f"refs/heads/{result.branch}", tip]
+    assert list((node.home.path / workspace.FOLDER).iterdir()) == []
+
+
+def test_a_push_that_fails_is_named_and_tried_again_even_by_the_next_run(
+    node: Node, origin: Path, tmp_path: Path
+) -> None:
+    hook = origin / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho branches are frozen >&2\nexit 1\n")
+    hook.chmod(0o755)
+    said: list[str] = []
+    uid, clock = create(node, "one"), iter(range(1000, 10**6))
+    one = worker(node, COMMITS, said, worktree=True, top=tmp_path / "alice")
+    result = done(node, one, uid, now_s=clock.__next__)
+    assert "origin does not have its branch yet: branches are frozen" in result.result
+    assert any("push_failed" in words and "tried again in" in words for words in said)
+    assert result.artifacts[0] == f"refs/heads/{result.branch}" and log_of(origin, result.branch) == []
+    one.end()
+    hook.unlink()
+    two = worker(node, "true", said, worktree=True, top=tmp_path / "alice")
+
+    def pushed() -> bool:
+        two.step(next(clock))
+        return bool(log_of(origin, result.branch))
+
+    wait_until(pushed, what="the push of the next run")
+    wait_until(lambda: two.step(next(clock)) or not two._pushes.pushes, what="its end")
+    node.sync()
+    assert any("is on origin now" in event.content for _, event in node.events() if event.type == "task_commented")
+    assert list((node.home.path / workspace.FOLDER).iterdir()) == []
+
+
+def test_work_that_is_cut_off_is_named_with_its_branch_and_work_tree(node: Node, origin: Path, tmp_path: Path) -> None:
+    uid = create(node, "one")
+    one = worker(
+        node, f"{COMMITS}; echo more > notes; touch {tmp_path}/go; sleep 100", worktree=True, top=tmp_path / "alice"
+    )
+    one.step(NOW_S)
+    wait_until((tmp_path / "go").exists, what="its work")
+    one.end()
+    node.sync(tick=False)
+    reason = task(node, uid).last.reason
+    assert reason.startswith(f"bob was told to stop; its work is on the branch {task(node, uid).branch}")
+    assert "in the work tree" in reason and "(notes)" in reason
 
 
 def test_progress_is_told_now_and_then_only(node: Node) -> None:

@@ -1,0 +1,59 @@
+"""Reports on tasks: what a worker writes of its attempts, so that none of it is void and no secret is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitcoord.core.errors import Refused
+from gitcoord.core.fields import REASON_CHARS_MAX
+from gitcoord.core.names import same_agent
+from gitcoord.core.text import cut
+from gitcoord.node.node import Node
+from gitcoord.node.operations import submit
+
+TEXTS = ("reason", "result", "text")  # fields of a task's events that hold a command's, or a person's, text
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """The words of one agent about its tasks."""
+
+    node: Node
+    agent: str
+
+    def tell(self, task: str, type_: str, words: str, data: Mapping[str, Any], *, to: tuple[str, ...] = ()) -> None:
+        """Record an event. If a title, or the output, looks like a credential, record it without that text."""
+        plain = f"{self.agent}: {type_.replace('_', ' ')}"
+        try:
+            self._append(task, type_, words, data, to)
+        except Refused:
+            try:
+                self._append(task, type_, plain, data, to)
+            except Refused as wrong:
+                kept = {
+                    name: f"not shown: {wrong}" if name in TEXTS else value
+                    for name, value in data.items()
+                    if not isinstance(value, list)
+                }
+                self._append(task, type_, plain, kept, to)
+
+    def _append(self, task: str, type_: str, words: str, data: Mapping[str, Any], to: tuple[str, ...]) -> None:
+        draft = self.node.draft(type_, words, actor=self.agent, re=task, data=data, to=to)
+        submit.check_data(self.node, draft)  # a void event would leave the task at work forever
+        self.node.append(draft)
+
+    def waiting(self) -> dict[str, int]:
+        """Return task → attempt of what an earlier run has reported, though it has not left this disk yet."""
+        told: dict[str, int] = {}
+        for event in self.node.disk.pending():
+            attempt = event.data.get("attempt")
+            if same_agent(event.actor, self.agent) and event.term is None and event.re and type(attempt) is int:
+                told[event.re] = max(attempt, told.get(event.re, 0))
+        return told
+
+
+def reason_with(reason: str, where: str) -> str:
+    """Return a reason, and where the work is."""
+    return cut(f"{reason}; {where}" if where else reason, REASON_CHARS_MAX)
