@@ -69,7 +69,7 @@ def edit(client: str, actor: str | None) -> None:
 @click.command("session-end")
 @client_option
 def session_end(client: str, actor: str | None) -> None:
-    """Give back what the session's place has reserved, when an AI client's session ends.
+    """Give back reservations and say where the work is, when an AI client's session ends.
 
     The client calls this (`gitcoord setup CLIENT`), with its JSON on standard input.
 

@@ -29,6 +29,7 @@ EDIT_TOOLS = {
 }
 PATH_KEYS = ("file_path", "filePath", "path", "notebook_path", "notebookPath", "target_file", "targetFile")
 LIST_KEYS = ("edits", "replacements", "files")  # of objects with a path of their own, or of paths
+GOES_ON = ("clear", "resume")  # why a session of Claude Code or Gemini CLI ends while its agent works on
 FOLDERS = ("CLAUDE_PROJECT_DIR", "GEMINI_PROJECT_DIR", "CURSOR_PROJECT_DIR")  # where the session was started
 _PATCHED = re.compile(r"^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+?)[ \t\r]*$", re.MULTILINE)
 _PATCH = "*** Begin Patch"
@@ -42,6 +43,7 @@ class ClientCall:
     place: Path
     folder: Path
     paths: tuple[str, ...]
+    goes_on: bool = False  # the session ends, and another one begins at once in its place
 
 
 def parse(data: bytes, environ: Mapping[str, str], here: Path) -> ClientCall:
@@ -60,7 +62,8 @@ def parse(data: bytes, environ: Mapping[str, str], here: Path) -> ClientCall:
     folders = [Path(one) for one in named if isinstance(one, str) and _is_path(one) and os.path.isabs(one)]
     place = next((top for one in (*folders, here) if (top := repo_location.work_tree(one)) is not None), here)
     begins = Path(cwd) if isinstance(cwd, str) and _is_path(cwd) and os.path.isabs(cwd) else place
-    return ClientCall(place, begins, tuple(dict.fromkeys(_paths(call)))[:PATHS_MAX])
+    paths = tuple(dict.fromkeys(_paths(call)))[:PATHS_MAX]
+    return ClientCall(place, begins, paths, call.get("reason") in GOES_ON)
 
 
 def inside(call: ClientCall) -> list[str]:

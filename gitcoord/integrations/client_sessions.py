@@ -6,10 +6,11 @@ import contextlib
 import os
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gitcoord.core import times
 from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.text import NOTICE, for_model
 from gitcoord.integrations import client_calls
 from gitcoord.integrations.client_calls import ClientCall
@@ -18,7 +19,6 @@ from gitcoord.node.writer import Writer, find_home
 from gitcoord.store import program
 
 if TYPE_CHECKING:
-    from gitcoord.core.commands import Command
     from gitcoord.node.node import Node
 
 SYNC_S = 2.0  # that a session's start waits for the remote; the round goes on beside it
@@ -60,7 +60,7 @@ def start(call: ClientCall, agent: str) -> str:
     """Return what the agent should know when a session begins: what `gitcoord next` shows. Raise GitcoordError."""
     from gitcoord.features.next import picture
     from gitcoord.node.node import open_node
-    from gitcoord.node.operations import submit
+    from gitcoord.node.operations import handover, submit
 
     home = find_home(call.place)
     if home.exists and not home.running():
@@ -75,10 +75,15 @@ def start(call: ClientCall, agent: str) -> str:
                 f"This repository's agents work together with gitcoord, and {who} is no member yet. Run "
                 f"`gitcoord init --agent '{who}'` before you begin."
             )
+        again = handover.session_start(node, who)
+        if again:
+            node.append(*submit.drafted(node, again, who), on_secret=OnSecret.HIDE)
         told = {
             "as_of": f"position {node.fleet.position} of the ledger, {_age(node)}",
             **picture.compose(submit.context(node, who)),
         }
+    if again and not home.running():
+        _sync_beside(call.place, wait_s=0)
     return (
         f"You are the agent {who} in a fleet that shares this repository through gitcoord. Before you change files, "
         f"reserve them (`gitcoord reserve PATH`); `gitcoord next --claim` takes the best task. "
@@ -87,30 +92,25 @@ def start(call: ClientCall, agent: str) -> str:
 
 
 def end(call: ClientCall, agent: str) -> int:
-    """Give back what the session's place has reserved; return the number of reservations. Raise GitcoordError.
+    """Hand over what the agent has in the session's place; return the number of events. Raise GitcoordError.
 
-    The release is on this disk when this returns, and goes out beside it.
+    They are on this disk when this returns, and go out beside it.
     """
     from gitcoord.node.node import open_node
-    from gitcoord.node.operations import submit
+    from gitcoord.node.operations import handover, submit
 
+    if call.goes_on:
+        return 0
     with contextlib.closing(open_node(call.place)) as node:
         who = agent or node.config.agent or ""
-        command: Command = _query("release")
-        proposals = command.decide(submit.context(node, who), submit.arguments(command, {}))
+        proposals = handover.session_end(node, who)
         if not proposals:
             return 0
-        node.append(*submit.drafted(node, proposals, who))
+        node.append(*submit.drafted(node, proposals, who), on_secret=OnSecret.HIDE)
         running = node.home.running()
     if not running:
         _sync_beside(call.place, wait_s=0)
     return len(proposals)
-
-
-def _query(name: str) -> Any:
-    from gitcoord.node.operations import submit
-
-    return submit.named(name)
 
 
 def _age(node: Node) -> str:

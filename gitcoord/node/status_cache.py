@@ -48,6 +48,7 @@ class HeldTask:
     at: str
     position: int
     written: str
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,28 @@ def test_without_a_name_the_agent_of_the_work_tree_acts(held: Clone) -> None:
     )
 
 
+def test_a_session_that_ends_says_where_its_work_is_and_the_next_one_here_goes_on(held: Clone, bob: Clone) -> None:
+    linked = tree(held, "second")
+    held("-C", str(linked), "init", "--agent", "second")
+    uid = held("task", "create", "Fix it", "--json").json()["task"]["id"]
+    held("-C", str(linked), "next", "--claim")
+    (linked / "notes").write_text("precious")
+    call = {"cwd": str(linked), "reason": "clear"}
+    hook(held, "session-end", "claude", call)
+    assert "text" not in bob("task", "show", uid).out  # the agent works on
+    hook(held, "session-end", "claude", call | {"reason": "logout"})
+    wait_until(lambda: "session ended" in bob("task", "show", uid).out, what="the hook's word")
+    shown = bob("task", "show", uid, "--json").json()
+    assert shown["text"] == (
+        "session ended; its work is on the branch second, in the work tree second, "
+        "with files that are not committed (notes)"
+    )
+    hook(held, "session-end", "claude", call | {"reason": "logout"})  # its server ends too, and says the same
+    hook(held, "session-start", "claude", call)
+    wait_until(lambda: bob("task", "show", uid, "--json").json()["status"] == "running", what="that it goes on")
+    assert len(bob("events", "--type", "task_progressed", "--json").rows()) == 1
+
+
 def test_the_news_stay_short(held: Clone, bob: Clone) -> None:
     for number in range(12):
         bob("message", "send", f"{number} " + "long " * 300, "--to", "alice")

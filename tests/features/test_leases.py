@@ -103,6 +103,30 @@ def test_an_agent_of_the_command_line_keeps_its_task_for_a_lease_after_whatever_
     assert (task.status, task.failures) == ("ready", 0)
 
 
+@pytest.mark.parametrize("state", ["", GOODBYE])
+def test_a_session_that_says_it_ends_has_the_grace_and_its_next_word_takes_that_back(state: str) -> None:
+    one = fleet()
+    task = one.claimed()
+    if state:
+        one.hear("bob", state, 0)
+    text = "session ended; its work is on the branch bo"
+    one.say("bob", "task_progressed", re=task.id, attempt=1, branch="bo", text=text, session_ended=True)
+    one.wait(20)
+    [row] = one.ask("carol", "task list")
+    assert row["blocked"] == "held, holder gone (bob's session ended), goes back in 100 s"
+    assert (task.status, task.branch, task.text) == ("accepted", "bo", text)
+    one.do("bob", "task start", task=task.id)
+    one.wait(GRACE_S)
+    assert (one.left_s(task) or 0) > LEASE_S / 2 or state
+    one.say("bob", "task_progressed", re=task.id, attempt=1, session_ended=True)
+    one.hear("bob")  # another window of it is open
+    one.wait(GRACE_S)
+    assert one.left_s(task) is None and not one.lead()
+    del one.seen["bob"]
+    assert one.lead() == ["'a' is taken back: bob's session ended"]
+    assert (task.status, task.failures) == ("ready", 0)
+
+
 def test_a_holder_that_writes_just_then_keeps_its_task() -> None:
     one = fleet()
     task = one.claimed()

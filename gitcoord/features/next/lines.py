@@ -55,7 +55,8 @@ def _begin(task: Mapping[str, Any]) -> Iterator[str]:
         made = f" [{', '.join(one['artifacts'])}]" if one["artifacts"] else ""
         yield _plain(f"{'after':<10} {one['id'][:8]} {one['title']}: {one['result'] or 'done'}{made}")
     for one in task.get("earlier", ()):
-        yield _plain(f"{'earlier':<10} {one['agent']} {one['outcome']}: {one['reason'] or 'no reason given'}")
+        work = f"; work {one['work']}" if "work" in one else ""
+        yield _plain(f"{'earlier':<10} {one['agent']} {one['outcome']}: {one['reason'] or 'no reason given'}{work}")
     yield from _holders(task)
     for number, command in enumerate(COMMANDS):
         yield f"{'' if number else 'run':<10} {command.format(id=task['id'][:8])}"

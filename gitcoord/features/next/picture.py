@@ -17,8 +17,9 @@ from gitcoord.features.next import choice
 from gitcoord.features.reservations import commands as reservation_commands
 from gitcoord.features.reservations import state as reservation_state
 from gitcoord.features.tasks import leases
+from gitcoord.features.tasks.duties import whereabouts
 from gitcoord.features.tasks.queries import to_row
-from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, RUNNING, Task
+from gitcoord.features.tasks.state import ASSIGNED, INPUT_REQUIRED, RUNNING, Attempt, Task
 from gitcoord.features.typed import PRIORITIES
 
 MESSAGES_SHOWN = 10
@@ -184,10 +185,14 @@ def _begin(ctx: Context, task: Task) -> dict[str, Any]:
             {"id": one.id, "title": one.title, "result": cut(one.result, RESULT_SHOWN), "artifacts": one.artifacts}
             for one in before
         ],
-        "earlier": [
-            {"agent": one.agent, "outcome": one.outcome, "reason": one.reason} for one in task.attempts[:-1][-3:]
-        ],
+        "earlier": [_earlier(one) for one in task.attempts[:-1][-3:]],
         "paths": choice.named_paths(task),
         "held": [choice.holder_row(one) for one in choice.holders(ctx, task)],
     }
     return {name: one for name, one in value.items() if one not in EMPTY}
+
+
+def _earlier(one: Attempt) -> dict[str, Any]:
+    """Return an earlier attempt, and where its work is."""
+    work = whereabouts(one)
+    return {"agent": one.agent, "outcome": one.outcome, "reason": one.reason} | ({"work": work} if work else {})

@@ -94,7 +94,10 @@ def _progress(state: State, sequenced: SequencedEvent, report: events.TaskProgre
     event = sequenced.event
     task, reason = _of_attempt(state, event, report.attempt)
     if task is not None:
-        _begin(task, sequenced)
+        if report.session_ended:
+            revisions.note_work(task, report)
+        else:
+            _begin(task, sequenced)
         task.share = task.share if report.share is None else report.share
         task.text = report.text or task.text
     return reason

@@ -68,7 +68,8 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
 def _heard(sequenced: SequencedEvent) -> Heard:
     event = sequenced.event
     written = next(iter(times_in(event.line)), event.timestamp)  # the event has the accepted time
-    return Heard(event.timestamp, sequenced.position, written)
+    ended = isinstance(sequenced.payload, events.TaskProgressed) and sequenced.payload.session_ended
+    return Heard(event.timestamp, sequenced.position, written, ended)
 
 
 def _create(state: State, sequenced: SequencedEvent, new: events.TaskCreated) -> str | None:

@@ -106,10 +106,15 @@ class TaskStarted(TaskWork):
 
 
 class TaskProgressed(TaskWork):
-    """The author reports the share of the task that is done, from 0 to 1."""
+    """The author reports the share of the task that is done, from 0 to 1.
+
+    `session_ended`: it says only where the work is, because its session ends. It keeps the task for the grace, unless
+    it writes again.
+    """
 
     share: float | None = Field(None, ge=0, le=1)
     text: Words = ""
+    session_ended: bool = False
 
 
 class TaskInputRequested(Payload):

@@ -77,6 +77,8 @@ def judged(
     """
     if seen is not None and seen.state in (ALIVE, LATE):
         return None
+    if heard.ended:
+        return Lease(grace_s - idle_s, f"{holder}'s session ended", crashed=False, stale=True)
     if seen is None or _wrote_later(seen, heard):
         # During an outage its events wait in its queue, so it has the grace afterwards.
         left_s = max(lease_s - idle_s, grace_s - watching_s)

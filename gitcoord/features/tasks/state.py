@@ -100,11 +100,15 @@ class Task:
 
 
 class Heard(NamedTuple):
-    """The newest event of an agent that has a task: its accepted time, its position, the time that its author wrote."""
+    """The newest event of an agent that has a task: its accepted time, its position, the time that its author wrote.
+
+    `ended`: it says that the agent's session has ended.
+    """
 
     at: str
     position: int
     written: str
+    ended: bool = False
 
 
 @dataclass(slots=True)

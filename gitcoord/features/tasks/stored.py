@@ -64,8 +64,8 @@ def load(value: Any) -> State:
         task.attempts = [Attempt(**attempt) for attempt in attempts]
         state.put(task)
     state.heard = {
-        str(agent): Heard(str(at), int(position), str(written))
-        for agent, (at, position, written) in value["heard"].items()
+        str(agent): Heard(str(at), int(position), str(written), bool(ended))
+        for agent, (at, position, written, ended) in value["heard"].items()
     }
     if state.heard.keys() != state.held.keys():
         raise ValueError("agents that have tasks, and those that were heard, differ")

@@ -27,7 +27,7 @@ from gitcoord.node.clock import since_boot_s
 from gitcoord.node.guards import Component, Guards
 from gitcoord.node.mirror.mirror_writer import MirrorWriter
 from gitcoord.node.node import Node
-from gitcoord.node.operations import submit
+from gitcoord.node.operations import handover, submit
 from gitcoord.node.shutdown import StopFlag
 from gitcoord.node.tasks.worker import TaskWorker
 
@@ -251,11 +251,20 @@ class Runner:
                 self._guards.ending(component.end)
         self.options.say("goodbye", "goodbye")
 
+    def _hand_over(self, agent: str) -> None:
+        """Give back what the agent has reserved here, and say where its work is. Tasks of a worker end with it."""
+        works = any(isinstance(one, TaskWorker) and one.agent == agent for one in self.components)
+        if not self.options.once:
+            with contextlib.suppress(GitcoordError, OSError):
+                left = handover.session_end(self.node, agent, tasks=not works)
+                self.node.append(*self.node.drafted(left, actor=agent))
+
     def _push_goodbye(self) -> None:
         node = self.node
         lead = node.local.leading(node.fleet.terms)
         for session in node.local.sessions:
             session.leaving = True
+            self._hand_over(session.agent)
         node.pause = time.sleep
         deadline = since_boot_s() + GOODBYE_S
         if lead is not None:

@@ -251,7 +251,7 @@ def _stale(
         idle_s = max(marks.age_s(one.position, since_boot), times.between_s(one.at, cached.time))
         lease = leases.judged(
             one.agent,
-            Heard(one.at, one.position, one.written),
+            Heard(one.at, one.position, one.written, one.ended),
             seen.get(one.agent.casefold()),
             idle_s=idle_s,
             grace_s=cached.task_grace_s,

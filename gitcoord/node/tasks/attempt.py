@@ -145,6 +145,8 @@ class RunningAttempt:
                 self.push.reported = True
                 why = f": {self.push.trouble}" if self.push.trouble else ""
                 told["result"] = f"{said}\n({self.place.remote} does not have its branch yet{why})".strip()
+            if unsaved := self.place.unsaved():
+                told["result"] = f"{told['result']}\n(more is {unsaved})".strip()
             return "task_finished", told
         if not self.problem and code == HANDED_BACK:
             return "task_released", told | {"reason": _end_of(errors or said) or "its command handed it back"}

@@ -89,11 +89,15 @@ class Workspace:
 
     def whereabouts(self) -> str:
         """Return in words where unfinished work is, for the agent that goes on with it; "" if there is none."""
-        branches = self.keep()
-        unsaved = worktrees.unsaved(self.folder) if self.branch and self.folder.is_dir() else ""
+        branches, unsaved = self.keep(), self.unsaved()
         words = [f"on the branch {', '.join(branches)}"] if branches else []
-        words += [f"in the work tree {self.folder.name}, which has {unsaved}"] if unsaved else []
+        words += [unsaved] if unsaved else []
         return f"its work is {' and '.join(words)}" if words else ""
+
+    def unsaved(self) -> str:
+        """Return in words which work stays in the work tree, because it is in no commit; "" if none does."""
+        lost = worktrees.unsaved(self.folder) if self.branch and self.folder.is_dir() else ""
+        return f"in the work tree {self.folder.name}, which has {lost}" if lost else ""
 
     def leave(self) -> str:
         """Clear up, and return where work is that is not finished. A work tree that holds some stays where it is."""

@@ -30,7 +30,7 @@ from gitcoord.node.agent.runner import Runner
 from gitcoord.node.agent.sync_loop import ATTEMPTS, SyncLoop
 from gitcoord.node.membership.api import Member
 from gitcoord.node.node import Node
-from gitcoord.node.operations import wait
+from gitcoord.node.operations import submit, wait
 from gitcoord.node.shutdown import StopFlag
 
 
@@ -223,6 +223,20 @@ def test_a_round_that_leaves_nothing_to_do_is_not_followed_by_another(node: Node
     assert not runner.is_due(runner.schedule.due_s - 0.001)
     runner.schedule.not_before_s = runner.schedule.due_s + 100
     assert not runner.is_due(runner.schedule.due_s + 50)  # an outage: neither polls nor news make it faster
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_run_that_stops_hands_over_what_its_agent_has_here(node: Node, once: bool) -> None:
+    def act(name: str, **given: Any) -> Any:
+        return submit.act(node, submit.named(name), given, actor="alice")  # type: ignore[arg-type]
+
+    uid = act("task create", title="Fix it").events[0].uid
+    act("task claim", task=uid)
+    act("reserve", paths=["src"])
+    Runner(node, RunOptions(["alice"], once=once, for_s=0.2)).run()
+    task, held = node.fleet.states["tasks"].tasks[uid], node.fleet.states["reservations"].held
+    assert (task.text.startswith("session ended; "), held == {}) == (not once, not once)
+    assert task.status == "accepted"
 
 
 def test_one_member_on_many_nodes_takes_one_nodes_share_of_the_push_budget(

@@ -417,11 +417,14 @@ def test_work_begins_at_the_remotes_branch_of_now_and_is_pushed_when_done(
     node: Node, origin: Path, tmp_path: Path
 ) -> None:
     uid = create(node, "one")
+    kept = done(node, worker(node, "echo x > notes", worktree=True, top=tmp_path / "alice"), uid)
+    assert kept.result.endswith("-1-bob, which has files that are not committed (notes))") and kept.artifacts == []
+    uid = create(node, "two")
     result = done(node, worker(node, COMMITS, worktree=True, top=tmp_path / "alice"), uid)
     assert log_of(origin, result.branch) == ["done", "theirs", "first"] and "yet" not in result.result
     tip = subprocess.run([*GIT, str(origin), "rev-parse", result.branch], capture_output=True, text=True).stdout.strip()
     assert result.artifacts == [f"refs/heads/{result.branch}", tip]
-    assert list((node.home.path / workspace.FOLDER).iterdir()) == []
+    assert len(list((node.home.path / workspace.FOLDER).iterdir())) == 1  # the one that is kept
 
 
 def test_a_push_that_fails_is_named_and_tried_again_even_by_the_next_run(
