@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import day
 import measure
 import merging
 import reading
@@ -41,6 +42,7 @@ FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "recovery": working.recovery,
     "mixed": working.mixed,
     "conflicts": merging.conflicts,
+    "day": day.day,
 }
 RESULTS = Path(__file__).resolve().parent / "results"
 

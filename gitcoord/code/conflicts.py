@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -87,7 +88,8 @@ def between(
 ) -> ConflictReport:
     """Try every pair of refs, and each with the base; `of`: only the pairs of this one of them.
 
-    `known`: outcomes of pairs that were tried before.
+    `known`: outcomes of pairs that were tried before. What one of two refs has as the base has it is no conflict of
+    these two: the other one conflicts with the base there, or merges cleanly after the first.
     """
     everyone = [*refs, *([base] if base else [])]
     ancestor = common_ancestor(repository, [one.commit for one in everyone])
@@ -103,16 +105,42 @@ def between(
             done[merge.ours, merge.theirs] = outcome(repository, merge)
     for a, b in tried:
         done[a.commit, b.commit] = done.pop((a.commit, b.commit))
-    dates = _dates(repository, everyone)
+    dates, inherited = _dates(repository, everyone), _Inherited(repository, base)
     conflicts = [
         Conflict(
             a, b, tuple(_path(one, marks) for one in unmerged), max(0.0, now_s - min(dates[a.commit], dates[b.commit]))
         )
         for a, b in tried
-        if (unmerged := done[a.commit, b.commit])
+        if (unmerged := [one for one in done[a.commit, b.commit] if not inherited.by_either(a, b, one.path)])
     ]
     conflicts.sort(key=lambda one: (-one.score, one.a.name, one.b.name))
     return ConflictReport(conflicts, len(pairs), len(tried), order(refs, conflicts), done)
+
+
+class _Inherited:
+    """Which paths a ref has as the base has them. Each ref is compared once, and only if something conflicts."""
+
+    def __init__(self, repository: Repository, base: Ref | None) -> None:
+        self._repository, self._base = repository, base
+        self._differing: dict[str, frozenset[str]] = {}
+
+    @functools.cached_property
+    def _paths(self) -> frozenset[str]:
+        assert self._base is not None
+        listed = self._repository.records("ls-tree", "-r", "-z", "--name-only", self._base.commit)
+        return frozenset(path for path in listed if path)
+
+    def by_either(self, a: Ref, b: Ref, path: str) -> bool:
+        """Return whether `a` or `b` has the path just as the base. What the base lacks may have been renamed: False."""
+        if self._base is None or self._base in (a, b) or path not in self._paths:
+            return False
+        return any(path not in self._of(ref.commit) for ref in (a, b))
+
+    def _of(self, commit: str) -> frozenset[str]:
+        assert self._base is not None
+        if commit not in self._differing:
+            self._differing[commit] = self._repository.changed(self._base.commit, commit)
+        return self._differing[commit]
 
 
 def _path(one: Unmerged, marks: Mapping[str, ChangedPaths]) -> ConflictedPath:

@@ -18,6 +18,7 @@ from gitcoord.code.hunks import Hunk, hunks
 from gitcoord.code.merge_result import Outcome, Pair, Unmerged
 from gitcoord.code.objects import Repository
 from tests.cli.clones import Clone, copied
+from tests.code.kinds import LINES, Builder
 
 BUNDLE = Path(__file__).resolve().parents[1] / "data" / "merges.bundle"
 DAY_S = 86_400.0
@@ -285,3 +286,25 @@ def test_a_remote_is_known_by_its_name_and_by_its_url(tmp_path: Path) -> None:
         assert shared[repository.commit("origin/content-a")] == "content-a" and "HEAD" not in shared.values()
         assert branches.shared(repository, str(BUNDLE)) == shared
         assert branches.shared(repository, "https://host.invalid/r.git") == {}
+
+
+def test_who_has_a_path_as_the_base_has_it_is_told_of_no_conflict_there(tmp_path: Path) -> None:
+    """`late` begins after main changed, `squashed` is on main in other words; only `early` conflicts, with main."""
+    one = Builder(tmp_path)
+    one.write("a.txt", LINES)
+    one.commit("begin")
+    for branch in ("early", "squashed"):
+        one.git("switch", "--quiet", "--create", branch, "main")
+        one.edit("a.txt", "line 5\n", f"{branch}\n")
+        one.commit(branch)
+    one.git("switch", "--quiet", "main")
+    one.edit("a.txt", "line 5\n", "squashed\n")
+    one.commit("squashed, merged as one commit")
+    one.git("switch", "--quiet", "--create", "late")
+    one.write("b.txt", "new\n")
+    one.commit("late")
+    found = among(tmp_path, "early", "late", "squashed")
+    assert [(one.a.name, one.b.name, [at.path for at in one.paths]) for one in found.conflicts] == [
+        ("early", "main", ["a.txt"])
+    ]
+    assert [ref.name for ref, _ in found.order] == ["early", "late", "squashed"]
