@@ -223,6 +223,25 @@ def test_claim_and_start_say_in_which_work_tree_and_on_which_branch() -> None:
         assert one.say("bob", event.type, re=uid, **event.data) is None
 
 
+def test_the_branch_of_an_earlier_task_is_not_that_of_a_claim_and_progress_names_the_branch() -> None:
+    one = fleet()
+    earlier, uid = one.create("a"), one.create("b")
+    branch = "fix/a"
+    ctx = Context(one.story.fleet, one.now, "bob", "node-bob", "bo", branch=lambda: branch)
+    for name, task, told in (
+        ("task claim", earlier, "fix/a"),
+        ("task claim", uid, None),  # bob has not switched yet
+        ("task progress", uid, "fix/b"),
+    ):
+        branch = "fix/b" if name == "task progress" else branch
+        what: Any = FEATURES["tasks"].COMMANDS[name]
+        given = {"share": 0.1} if name == "task progress" else {}
+        [event] = what.decide(ctx, what.arguments(task=task, **given))
+        assert event.data.get("branch") == told
+        assert one.say("bob", event.type, re=task, **event.data) is None
+
+
+
 def test_what_was_heard_is_kept_for_holders_only_and_written_down() -> None:
     one = fleet()
     task = one.claimed()

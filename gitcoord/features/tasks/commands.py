@@ -75,7 +75,10 @@ def claim(ctx: Context, args: OneTask) -> list[NewEvent]:
             f"{task.id[:8]} needs {', '.join(task.needs)}: "
             f"`gitcoord agent register --capabilities {','.join(task.needs)}` registers the capabilities"
         )
-    return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", _place(ctx), re=task.id)]
+    place = _place(ctx)
+    if any(one.branch == place.get("branch") for one in ctx.state("tasks").tasks.values() if one is not task):
+        del place["branch"]  # of an earlier task: a worker that has a branch for each task has not switched yet
+    return [NewEvent("task_claimed", f"{ctx.actor} claims {task.title!r}", place, re=task.id)]
 
 
 def _place(ctx: Context) -> dict[str, Any]:
@@ -105,7 +108,9 @@ def progress(ctx: Context, args: ReportProgress) -> list[NewEvent]:
         return [NewEvent("task_input_requested", args.ask, {"attempt": attempt, "text": args.ask}, to, task.id)]
     if args.share is None and not args.text and args.branch is None and args.pull_request is None:
         raise Refused("give a share from 0 to 1, a text, a branch, or a question with --ask")
-    data = {"attempt": attempt, "share": args.share, "text": args.text, **_where(args)}
+    branch = _place(ctx).get("branch")
+    here = {"branch": branch} if branch else {}
+    data = {"attempt": attempt, "share": args.share, "text": args.text, **here, **_where(args)}
     percent = f"{args.share:.0%} " if args.share is not None else ""
     return [NewEvent("task_progressed", f"{percent}{args.text}".strip(), data, re=task.id)]
 
