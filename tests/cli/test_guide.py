@@ -36,7 +36,7 @@ def test_every_command_that_it_names_can_be_typed(line: str) -> None:
 
 def test_it_is_short_and_its_exit_codes_are_those_of_the_commands() -> None:
     assert len(agent_guide.TEXT) < 4000  # about a thousand tokens of an agent's attention
-    assert [code for code in re.findall(r"\b(\d) (?:done|it cannot|somebody|it is queued)", agent_guide.TEXT)] == [
+    assert [code for code in re.findall(r"\b(\d) (?:done|refused|somebody|queued)", agent_guide.TEXT)] == [
         "0",
         "2",
         "3",
@@ -59,7 +59,7 @@ def test_the_rest_of_the_file_stays(tmp_path: Path, newline: str) -> None:
     assert agent_guide.write(file, tmp_path) and not agent_guide.write(file, tmp_path)
     text = file.read_bytes().decode()
     assert text == before + newline + agent_guide.TEXT.replace("\n", newline)
-    old = text.replace("Good manners", "Bad manners").removesuffix(newline) + after
+    old = text.replace("Rules:", "No rules:").removesuffix(newline) + after
     file.write_bytes(old.encode())
     assert agent_guide.write(file, tmp_path) and not agent_guide.write(file, tmp_path)
     assert file.read_bytes().decode() == text.removesuffix(newline) + after

@@ -107,7 +107,7 @@ def test_a_given_key_is_kept_and_a_wrong_one_is_not(alice: Clone, tmp_path: Path
     assert speaker(clone) == "alice"
 
 
-@pytest.mark.parametrize("name, words", [("aIice", "looks like alice"), ("All", "reads as something else")])
+@pytest.mark.parametrize("name, words", [("aIice", "looks like alice"), ("All", "word with a meaning of its own")])
 def test_a_name_that_others_would_take_for_another_is_refused(
     alice: Clone, tmp_path: Path, name: str, words: str
 ) -> None:

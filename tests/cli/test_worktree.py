@@ -99,7 +99,7 @@ def test_a_name_that_is_not_free_is_refused_before_anything_is_made(work: Clone)
         "there": "--path",
         "a a": "given twice",
         "a.lock": "git takes no branch",
-        "leader": "reads as something else",
+        "leader": "word with a meaning of its own",
     }.items():
         for more in ([], ["--dry-run"]):
             wrong = work("worktree", "add", "fine", *names.split(), *more, code=2).err

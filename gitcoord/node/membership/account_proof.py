@@ -1,4 +1,4 @@
-"""An agent's proof of its account on GitHub, signed with its key here."""
+"""The proof that an account on GitHub is an agent's, signed with the agent's key on this node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def make(node: Node, agent: str, repository: str) -> AccountProof:
     """Return the proof of the account that the agent claims. Raise Refused if no proof would count."""
     if node.config.auth == "hmac":
         raise Refused(
-            "all agents of this fleet share one secret, so that no signature is one agent's: ask an admin to "
+            "all agents of this fleet share one secret, so no signature shows which agent made it: ask an admin to "
             f"run `gitcoord agent confirm '{agent}' --github LOGIN`"
         )
     signer = node.keyring.signer(agent)
@@ -24,8 +24,8 @@ def make(node: Node, agent: str, repository: str) -> AccountProof:
             claim = str(event.data.get("login", ""))
     if not claim:
         raise Refused(
-            f"{agent} has not said which account on GitHub it is: run `gitcoord agent set --github LOGIN`, "
-            "then this again"
+            f"{agent} has not claimed an account on GitHub: run `gitcoord agent set --github LOGIN`, "
+            "then run this command again"
         )
     proof = AccountProof(node.config.fleet_id, member.id if member is not None else agent, claim, repository)
     return dataclasses.replace(proof, signature=signer.sign(proof.message))

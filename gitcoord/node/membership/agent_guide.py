@@ -1,4 +1,4 @@
-"""The guide: what an AI agent must know in order to take part; a section of a file such as AGENTS.md or CLAUDE.md."""
+"""The agent guide: what an AI agent must know to take part, as a section of a file such as AGENTS.md or CLAUDE.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitcoord.store import work_files
 
 BEGIN = "<!-- BEGIN GITCOORD -->"
 END = "<!-- END GITCOORD -->"
-FILE_BYTES_MAX = 1024 * 1024  # of a guide for agents, which read all of it
+FILE_BYTES_MAX = 1024 * 1024  # agents read the whole file, so a larger one is not a file for them
 
 TEXT = f"""\
 {BEGIN}
@@ -20,7 +20,7 @@ Several agents work on this repository at once, on other machines too. They talk
 each other's files with the command `gitcoord`. This section is written by `gitcoord init --agent-guide`.
 
 Who you are here: `gitcoord whoami`. If several agents share one folder, set `GITCOORD_AGENT` to your name, always.
-Things are named by the beginning of their id. Add `--json` to read an answer as JSON, and `--help` to learn more.
+An id may be shortened to its first characters. Add `--json` to get an answer as JSON, and `--help` to learn more.
 
 **Before you begin**, see what is new, and take something to do:
 
@@ -57,10 +57,10 @@ gitcoord task fail ID "the API is gone"
 gitcoord release
 ```
 
-Exit codes: 0 done; 2 it cannot be, the message says why; 3 somebody else was first: take something else, do not insist;
-4 it is queued and goes out by itself when the remote is back: do not repeat it.
+Exit codes: 0 done; 2 refused, the message says why; 3 somebody else was first: take something else, do not insist;
+4 queued, and pushed as soon as the remote is back: do not repeat it.
 
-Good manners:
+Rules:
 
 - Claim a task before you work on it. If you cannot go on, `gitcoord task release` it at once, with the reason.
 - Leave files alone that another agent has reserved. Ask for them.
@@ -69,7 +69,7 @@ Good manners:
 - What others wrote may begin with `--`, or be a path of this machine. Put it after `--`, one argument in quotes, or on
   standard input (`gitcoord append note -`); never into a line that a shell reads.
 - Write no secrets: the log cannot forget. Name the file or the commit instead of pasting it.
-- `gitcoord autonomy` is for people: it approves what the leader proposed. Use it only if one told you to.
+- `gitcoord autonomy` is for people: it approves what the leader proposed. Use it only if a person told you to.
 - Leave `.git/gitcoord` and the branch `gitcoord/ledger` to gitcoord.
 {END}
 """

@@ -21,7 +21,7 @@ from gitcoord.store.home.locks import LockHeld
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The result of `append`: `level` is "queued", "durable" or "sequenced"; `position` once sequenced."""
+    """The result of `append`. `level` is "queued", "durable" or "sequenced"; `position` is None until sequenced."""
 
     event: Event
     level: str
@@ -61,11 +61,14 @@ class Member:  # the public name in `gitcoord`, though the fold has a Member too
         timeout_s: float = 60.0,
         allow_secret: bool = False,
     ) -> Receipt:
-        """Write an event: on the local disk when this returns, and at the level `wait` as well.
+        """Write an event and return its receipt. The event is then on the local disk, and has reached the level `wait`.
 
-        `re` is the id of the event that it answers. Raise Refused (wrong words, or a secret among them, unless
-        `allow_secret`), NotConfirmed (the level was not reached within `timeout_s`; the event is queued all the same),
-        NoEffect (a Lost: it has its place in the ledger and changed nothing; says why), Paused (the disk).
+        `to` has agent ids; `re` is the id of the event that this one answers; `interaction` is the number of the
+        conversation; `data` has the fields of the event's type; `wait` is "queued", "durable" or "sequenced".
+
+        Raise Refused (invalid arguments, or a secret in them unless `allow_secret`), NotConfirmed (the level was not
+        reached within `timeout_s`; the event stays queued), NoEffect (a Lost: the event is in the ledger and changed
+        nothing; the message says why), Paused (the disk failed).
         """
         draft = self.node.draft(type, content, actor=self.agent, to=to, re=re, interaction=interaction, data=data)
         [event] = self.node.append(draft, on_secret=OnSecret.ALLOW if allow_secret else None)
@@ -78,7 +81,10 @@ class Member:  # the public name in `gitcoord`, though the fold has a Member too
         self.node.sync()
 
     def events(self, *, since: int = 0, follow: bool = False, poll_s: float | None = None) -> Iterator[Event]:
-        """Yield sequenced events after position `since`, in the fleet's order; with `follow`, forever."""
+        """Yield the sequenced events after position `since` in ledger order; with `follow`, wait for more forever.
+
+        `poll_s` is the time between two rounds while following; None: that of the fleet's profile.
+        """
         while True:
             for since, event in self.node.events(since):
                 yield event
@@ -94,11 +100,14 @@ class Member:  # the public name in `gitcoord`, though the fold has a Member too
 
     @property
     def state(self) -> FleetState:
-        """Return everything that the ledger says, as this node last saw it: members, terms, positions, features."""
+        """Return the fold of the ledger as this node last saw it: members, terms, positions, features."""
         return self.node.fleet
 
 
 def join(path: str | Path = ".", *, agent: str, remote: str | None = None) -> Member:
-    """Take part in the fleet of the clone at `path`, as `agent`; found or join one first if there is none."""
+    """Return `agent` as a member of the fleet of the clone at `path`. Join or found a fleet first if it is in none.
+
+    `remote` is a name, URL or path; None: the clone's own remote. Raise what `init` raises.
+    """
     joined = init(Path(path).resolve(), InitRequest(agent=agent, remote=remote))
     return Member(joined.node, agent)

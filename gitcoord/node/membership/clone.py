@@ -1,4 +1,4 @@
-"""The clone in which a node is made: one process at a time prepares it, however many begin at once."""
+"""The clone that becomes a node: one process at a time prepares it, even if several begin at once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from gitcoord.store.home.home import Home
 
 LOCK = "init.lock"
 INIT_WAIT_S = 120.0  # for another `init` of the same clone: some round trips to the remote
-MAKING_ATTEMPTS = 12  # each after up to 0.2 s; git needs 0.02 s
+MAKING_ATTEMPTS = 12  # each after a pause of up to 0.2 s; `git init` needs 0.02 s
 
 
 def common_dir(path: Path, messages: list[str]) -> Path:
-    """Return the git directory of the clone around `path`; make a repository there if it is in none."""
+    """Return the common git directory of the clone around `path`. Make a repository at `path` if it is in none.
+
+    Add a message if one was made. Raise Paused if git cannot make it.
+    """
     path.mkdir(parents=True, exist_ok=True)
     # If several `git init` run in one folder, all but one may fail: "could not lock config file" (16 at once: 6 of 16).
     return tenacity.Retrying(
@@ -45,7 +48,7 @@ def _common_dir(path: Path, messages: list[str]) -> Path:
 
 @contextlib.contextmanager
 def alone(home: Home) -> Iterator[None]:
-    """Hold the clone's lock: of two `init` that made its home at once, each would have thrown away the other's."""
+    """Hold the clone's lock, because two `init` at once would overwrite each other's home. Raise Lost on a timeout."""
     sharing.check_trusted(home.path.parent, home.store)
     with pausing(home.path):
         sharing.make_home(home.path, local_repo.shared_repository(home.path.parent))
@@ -55,5 +58,5 @@ def alone(home: Home) -> Iterator[None]:
             yield
     except filelock.Timeout:
         raise Lost(
-            f"another `gitcoord init` runs in this clone for more than {INIT_WAIT_S:.0f} s: end it, then try again"
+            f"another `gitcoord init` has been running in this clone for {INIT_WAIT_S:.0f} s: end it, then try again"
         ) from None

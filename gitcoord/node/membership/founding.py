@@ -1,7 +1,7 @@
-"""Founding: the first agent's push makes the fleet, and later ones find its card.
+"""Founding: the first agent's push makes the fleet. Later agents find its card and join.
 
-The ledger's first line is a control line, pushed alone against "must not exist": of two agents that found at once, one
-has founded, and the other joins.
+The ledger's first line is a control line, pushed alone against "must not exist". If two agents found at once, one push
+is accepted, and the other agent joins.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NAMESPACES = ("refs/gitcoord", "refs/heads/gitcoord")
 
 @dataclass(slots=True)
 class InitRequest:
-    """A user's request to `init`; None where the fleet's card or a default decides."""
+    """A user's request to `init`. A field is None where the fleet's card or a default decides."""
 
     agent: str
     remote: str | None = None
@@ -44,13 +44,16 @@ class InitRequest:
     lead: bool = True
     local: bool = False  # the register is in the clone itself
     mirror: str | None = None
-    key: Path | None = None  # a file with the agent's secret key, which is kept here too
+    key: Path | None = None  # a file with the agent's secret key, which is copied into the home
 
 
 def find_or_found(
     home: Home, common: Path, store: Store, config: Config, request: InitRequest, messages: list[str]
 ) -> bool:
-    """Find the fleet, or found it; fill `config` from its card. Return True if we founded it."""
+    """Find the fleet, or found it, and fill `config` from its card. Return True if we founded it.
+
+    Raise Refused if the request does not fit the fleet, Denied, BadCredentials or Unreachable if the remote fails.
+    """
     for _ in range(FOUNDING_ATTEMPTS):
         refs = store.fetch(newcomer=True).refs
         if config.ledger in refs:
@@ -80,29 +83,29 @@ def _raise_refusal(answer: Pushed, what: str, config: Config) -> None:
     if answer.reason.startswith("credentials:"):
         raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
     if answer.outcome is PushOutcome.DENIED:
-        raise Denied(f"the remote refuses {what} ({config.ledger}): {answer.reason}")
+        raise Denied(f"the remote denied the push of {what} ({config.ledger}): {answer.reason}")
     if answer.outcome is PushOutcome.UNREACHABLE:
         raise Unreachable(answer.reason)
 
 
 def _adopt_config(card: Card, config: Config, request: InitRequest) -> None:
-    """Adopt profile, namespace and signatures from the fleet's card."""
+    """Copy id, namespace, signatures and profile of the fleet's card. Raise Refused if the request differs."""
     founded = card.founded
     for name, asked, has in (("namespace", request.namespace, founded.namespace), ("auth", request.auth, founded.auth)):
         if asked is not None and asked != has:
-            raise Refused(f"the fleet there has {name} {has}, not {asked}: leave the option out to join it")
+            raise Refused(f"the fleet there has {name} {has}, not {asked}: leave out --{name} to join it")
     config.fleet_id, config.namespace, config.auth = card.fleet_id, founded.namespace, founded.auth
     config.profile = request.profile if request.profile != founded.profile else None
 
 
-def _push_founding(home: Home, store: Store, config: Config, request: InitRequest, timings: str) -> Pushed:
-    """Push the ledger's first commit against "must not exist"."""
+def _push_founding(home: Home, store: Store, config: Config, request: InitRequest, default_profile: str) -> Pushed:
+    """Push the ledger's first commit against "must not exist". Return the push result."""
     if request.namespace is None:
         config.namespace = _accepted_namespace(store)
     ensure_key(home, config.auth, request.agent, founding=True)
     signer = Keyring(home, config.auth).signer(request.agent)
     founded = FleetFounded.model_validate(
-        {"namespace": config.namespace, "profile": request.profile or timings, "auth": config.auth}
+        {"namespace": config.namespace, "profile": request.profile or default_profile, "auth": config.auth}
     )
     draft = Draft(
         actor=request.agent,
@@ -126,7 +129,10 @@ def _push_founding(home: Home, store: Store, config: Config, request: InitReques
 
 
 def _accepted_namespace(store: Store) -> str:
-    """Return where the host accepts outboxes: some accept refs/heads/* only. Probe with a ref that is removed again."""
+    """Return the first namespace whose refs the host accepts: some accept refs/heads/* only.
+
+    Probe with a ref that is removed again. Raise Denied, BadCredentials or Unreachable.
+    """
     for namespace in NAMESPACES:
         ref = f"{namespace}/nodes/{passing_node_id('probe')}"
         oid = outbox.write(
@@ -140,7 +146,7 @@ def _accepted_namespace(store: Store) -> str:
             raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
         if answer.outcome is not PushOutcome.DENIED:
             raise Unreachable(answer.reason or "the remote did not answer")
-    raise Denied(f"the remote refuses to be written to: {answer.reason}")
+    raise Denied(f"the remote denies all pushes: {answer.reason}")
 
 
 def _now_s() -> int:

@@ -1,4 +1,4 @@
-"""`init`: a clone becomes a node of a fleet, which it founds or joins, and its agent a member."""
+"""`init`: makes a clone a node of a fleet, which it founds or joins, and its agent a member."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = ["InitRequest", "InitResult", "init"]
 
 @dataclass(slots=True)
 class InitResult:
-    """The result of `init`, in words for a person."""
+    """The result of `init`. `messages` say what was done, for people."""
 
     node: Node
     founded: bool = False
@@ -52,7 +52,11 @@ class InitResult:
 
 
 def init(path: Path, request: InitRequest) -> InitResult:
-    """Make `path` part of a fleet. A second run changes nothing. Raise GitcoordError's kinds."""
+    """Make the clone at `path` part of a fleet, and `request.agent` a member. A second run changes nothing.
+
+    Raise Refused (the name or an option does not fit), Lost (another `init` runs), Unreachable, Denied,
+    BadCredentials (the remote) or Paused (the disk).
+    """
     messages: list[str] = []
     check_new_name(request.agent)
     common = common_dir(path, messages)
@@ -63,12 +67,14 @@ def init(path: Path, request: InitRequest) -> InitResult:
 
 
 def check_new_name(agent: str) -> None:
-    """Raise Refused if no agent should be called so."""
+    """Raise Refused if the name is no valid agent id, looks like a secret, or has a meaning of its own."""
     agent_id(agent)
     if looks_like_credential(agent):
-        raise Refused("the agent's name looks like a secret, and the ledger cannot forget: choose another one")
+        raise Refused(
+            "the agent's name looks like a secret, which could not be removed from the log: choose another one"
+        )
     if look_of(agent) in RESERVED:
-        raise Refused(f"{agent!r} reads as something else than an agent's name: choose another one")
+        raise Refused(f"{agent!r} looks like a word with a meaning of its own: choose another name")
 
 
 def _init(home: Home, common: Path, request: InitRequest, messages: list[str], before: set[Path]) -> InitResult:
@@ -83,8 +89,8 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str], b
     )
     if without_secret(remote) != remote:
         messages.append(
-            "the login in the remote's URL is not kept: set GITCOORD_TOKEN or GITCOORD_REMOTE for each "
-            "command, or let git's credential helper know it"
+            "the login in the remote's URL is not stored: set GITCOORD_TOKEN or GITCOORD_REMOTE for each "
+            "command, or store it in git's credential helper"
         )
     config = Config(
         fleet_id="",
@@ -96,11 +102,11 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str], b
     if request.mirror:
         config.mirror = checked_mirror(common, request.mirror, remote)
         messages.append(f"mirrors the ledger to {request.mirror} while an agent of this clone leads")
-    store = _opened(home, config, common)
+    store = _open(home, config, common)
     try:
         founded = find_or_found(home, common, store, config, request, messages)
         store.close()
-        store = _opened(home, config, common)  # the card may have named another namespace
+        store = _open(home, config, common)  # the card may have named another namespace
         _create_home(home, store, config, request.agent)
     except BaseException:
         store.close()
@@ -113,7 +119,7 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str], b
 
 
 def _asked_remote(common: Path, request: InitRequest) -> str | None:
-    """Return the remote that was asked for; None if nobody chose one."""
+    """Return the remote that the user asked for; None if none was named. Raise Refused if it contradicts --local."""
     if not request.local:
         return absolute_remote(common, request.remote)
     if request.remote or os.environ.get("GITCOORD_REMOTE", "").strip():
@@ -122,28 +128,28 @@ def _asked_remote(common: Path, request: InitRequest) -> str | None:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield what is in the folder, what is inside before what is around it."""
+    """Yield all files and folders below `folder`, the content of a folder before the folder itself."""
     for root, folders, files in os.walk(folder, topdown=False):
         yield from (Path(root, name) for name in (*files, *folders))
 
 
 def _remove_new(folder: Path, before: set[Path]) -> None:
-    """Remove what a refused `init` has made, so that the next one begins anew: all but the lock that is held."""
+    """Remove what a refused `init` has made, so that the next one starts clean: all but the lock that is held."""
     for path in _files(folder):
         if path not in before and path.name != LOCK:
-            with contextlib.suppress(OSError):  # a folder that holds what was there before
+            with contextlib.suppress(OSError):  # a folder with files that were there before
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _opened(home: Home, config: Config, common: Path) -> Store:
-    """Open the store. Of the environment only the patience counts here: all else is what was asked for."""
+def _open(home: Home, config: Config, common: Path) -> Store:
+    """Return the opened store. Only the timeout comes from the environment: all else is what the user asked for."""
     return open_store(home, overlaid(config, os.environ, names=("timeout_s",)), common)
 
 
 def _init_again(home: Home, common: Path, request: InitRequest, messages: list[str]) -> InitResult:
-    """Return the fleet that the clone is in already; another agent may join from it."""
+    """Add the agent to the fleet that the clone is in already. Raise Refused if the request differs from that fleet."""
     config = home.config()
-    node = Node(home, _opened(home, config, common))
+    node = Node(home, _open(home, config, common))
     for name, asked, has in (
         ("profile", request.profile, profile_of(config, node.fleet)),
         ("auth", request.auth, config.auth),
@@ -171,7 +177,7 @@ def _with_member(result: InitResult, request: InitRequest) -> InitResult:
 
 
 def _create_home(home: Home, store: Store, config: Config, agent: str) -> None:
-    """Take a node id, and continue the chain that the ledger and the outbox of that node hold."""
+    """Create the home with a node id. If the node is known (GITCOORD_NODE), continue its chain and its outbox."""
     node, seed = _node(home, config, agent)
     refs = store.fetch(newcomer=True, first={node}).refs
     base = Head()
@@ -180,13 +186,13 @@ def _create_home(home: Home, store: Store, config: Config, agent: str) -> None:
     if tip is not None and os.environ.get("GITCOORD_NODE"):
         base = chain_of(store, tip, node)
     home.create(config, node_id=node, base=base, seed=seed)
-    home.save_sight(Sight().seen(int(time.time())))  # killed now, it would otherwise never have seen its fleet
+    home.save_sight(Sight().seen(int(time.time())))  # BEFORE anything can kill us: a node must have seen its fleet
     if mine is not None:
-        home.note_outbox(mine)  # new home, given identity: the outbox found there is its own
+        home.note_outbox(mine)  # the home is new, but the node id was given: the outbox with that id is ours
 
 
 def _node(home: Home, config: Config, agent: str) -> tuple[str, bytes]:
-    """Return the id and the key of this node: new ones, or those that follow from GITCOORD_NODE and the agent's key."""
+    """Return the id and the key of this node: new ones, or those derived from GITCOORD_NODE and the agent's key."""
     name = os.environ.get("GITCOORD_NODE")
     if not name:
         return node_key.new(short_name(_host_name()))

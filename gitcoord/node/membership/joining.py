@@ -1,4 +1,4 @@
-"""Joining: an agent becomes a member under a name that is free, with a key that is kept here."""
+"""Joining: an agent becomes a member under a free name, with a key that this node keeps."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gitcoord.store.home.locks import LockHeld
 
 
 def ensure_member(node: Node, request: InitRequest, messages: list[str]) -> bool:
-    """Make the agent a member, unless it is one; its key is made here, or comes from `--key` or the environment.
+    """Make the agent a member unless it is one. Its key is made here, or comes from `--key` or the environment.
 
-    Return True if it joins now. Raise Refused if the name is somebody else's: then no key of that name was made here.
+    Return True if it joins now. Raise Refused if the name is another agent's; then no key was made for it here.
     """
     agent = request.agent
     try:
         node.sync()
     except (Unreachable, Lost, LockHeld):
-        if not is_known(node, agent):  # otherwise an outage keeps nobody from writing to the queue
+        if not is_known(node, agent):  # a known agent can write to the queue during an outage
             raise
     _claim_name(node, request)
     joins = drafts(node, [agent])
@@ -37,22 +37,22 @@ def ensure_member(node: Node, request: InitRequest, messages: list[str]) -> bool
     if messages:
         messages.append(
             f"trusts the fleet that was founded with the key {trust.founder_of(node.fleet)}, and whose "
-            f"log is {trust.newest_of(node.fleet)}; GITCOORD_TRUST elsewhere is one of the two"
+            f"log is {trust.newest_of(node.fleet)}: set GITCOORD_TRUST to one of the two where other clones join"
         )
     return bool(joins)
 
 
 def drafts(node: Node, agents: Sequence[str]) -> list[Draft]:
-    """Return the events by which those of the agents join that are no members, and do not join already."""
+    """Return drafts of the events by which the agents join, without those that are members or about to join."""
     members, joining = node.fleet.members, {one.actor for one in node.disk.pending() if one.type == "agent_joined"}
     lacking = [one for one in agents if ((member := members.get(one)) is None or member.left) and one not in joining]
     return [node.draft("agent_joined", f"{one} joins", actor=one) for one in lacking]
 
 
 def join(node: Node, agents: Sequence[str]) -> dict[str, Refused]:
-    """Make agents members whose names have been checked, with one push; their keys are made here.
+    """Make agents members with one push. Their names have been checked, and their keys are made here.
 
-    Return those whose name another agent took meanwhile, with the reason; no key of theirs is left here.
+    Return by agent why its name was refused, if another agent took it meanwhile; its key is not kept here.
     """
     made = [one for one in agents if node.config.auth != "hmac" and seed_of(node.home, one) is None]
     for agent in agents:
@@ -90,11 +90,11 @@ def _claim_name(node: Node, request: InitRequest) -> None:
 
 
 def _keep_given_key(node: Node, request: InitRequest) -> bool:
-    """Keep the key of `--key` here. Return True if it was not here before; raise Refused if another one is."""
+    """Store the key of `--key` in the home. Return True if it was not there before. Raise Refused if another one is."""
     if request.key is None:
         return False
     if node.config.auth == "hmac":
-        raise Refused("this fleet signs with one secret for all, GITCOORD_HMAC_KEY: --key does not go with it")
+        raise Refused("all agents of this fleet sign with one secret, GITCOORD_HMAC_KEY: leave out --key")
     try:
         seed = seed_from_text(node.home.keys.content(request.key).decode("ascii", "replace").strip(), str(request.key))
     except OSError as wrong:
@@ -112,7 +112,7 @@ def _keep_given_key(node: Node, request: InitRequest) -> bool:
 
 
 def check_name(node: Node, agent: str) -> None:
-    """Raise Refused if a member has the name whose key is not here."""
+    """Raise Refused if the name is that of a member whose key is not here, or is easily confused with a member's."""
     member = node.fleet.members.get(agent)
     if member is None:
         other = None if agent.casefold() in node.fleet.members.expected else node.fleet.members.taken_for(agent)
@@ -125,7 +125,7 @@ def check_name(node: Node, agent: str) -> None:
     has_key = node.config.auth == "hmac" or seed_of(node.home, agent) is not None
     if not has_key or node.keyring.signer(agent).key != member.key:
         raise Refused(
-            f"{member.id} is in this fleet already, with another key: choose another name, or bring its key "
+            f"{member.id} is in this fleet already, with another key: choose another name, or pass its key "
             "(--key FILE, or GITCOORD_AGENT and GITCOORD_KEY)"
         )
     if member.id != agent:
@@ -133,7 +133,7 @@ def check_name(node: Node, agent: str) -> None:
 
 
 def _keep_choices(node: Node, agent: str, messages: list[str], *, joins: bool) -> None:
-    """Keep which agent writes here, and which fleet is trusted. A linked work tree has an agent of its own."""
+    """Store which agent writes here by default, and which fleet is trusted. A linked work tree has its own agent."""
     own = node.home.config()
     chosen, trusted = own.agent, own.trust or trust.founder_of(node.fleet)
     if node.home.worktree is not None:

@@ -14,15 +14,15 @@ from gitcoord.core.format.event import Draft, Event
 from gitcoord.core.ports import PushOutcome, Update
 from gitcoord.node.node import Node
 
-SYNC_TRIES_S = 0.2
+RETRY_S = 0.2  # between two rounds while events are queued
 
 
 @dataclass(slots=True)
 class LeaveResult:
-    """The result of leaving."""
+    """The result of leaving. `problems` say what could not be done."""
 
-    kept: Path
-    agents: list[str]
+    kept: Path  # where the home was moved
+    agents: list[str]  # that left
     ways_back: list[list[str]] = field(default_factory=list)  # commands, one for each agent whose key is kept
     undelivered: int = 0
     outbox_retired: bool = True
@@ -30,7 +30,10 @@ class LeaveResult:
 
 
 def leave(node: Node, *, force: bool, timeout_s: float) -> LeaveResult:
-    """Take this clone out of its fleet. Raise NotConfirmed if events would stay behind, unless `force`."""
+    """Take this clone out of its fleet. Return what was kept, and how to come back.
+
+    Raise Refused while agents run here, NotConfirmed if events would stay behind, unless `force`.
+    """
     check(node)
     result = LeaveResult(Path(), [])
     _drain(node, timeout_s, result, force=force)
@@ -59,12 +62,12 @@ def check(node: Node) -> None:
 
 
 def goodbyes(node: Node) -> list[Draft]:
-    """Return the events by which the agents of this clone leave."""
+    """Return the drafts of the events that say that the agents of this clone leave."""
     return [node.draft("agent_left", f"{agent} leaves", actor=agent) for agent in agents_here(node)]
 
 
 def changes(node: Node) -> list[str]:
-    """Return what else leaving does, if everything queued can be delivered."""
+    """Return descriptions of what else leaving does, if everything queued can be delivered."""
     waiting = len(_undelivered(node))
     return [
         *([f"first deliver what is queued ({waiting})"] if waiting else []),
@@ -74,9 +77,12 @@ def changes(node: Node) -> list[str]:
 
 
 def agents_here(node: Node) -> list[str]:
-    """Return members whose keys this node keeps. An agent whose key comes from the environment lives elsewhere too."""
+    """Return the ids of the members whose keys this node keeps.
+
+    An agent whose key comes from the environment is not among them: it may run elsewhere too.
+    """
     members = node.fleet.members.by_id.values()
-    if node.config.auth == "hmac":  # one secret for all: only the clone's own agent is surely its
+    if node.config.auth == "hmac":  # with one secret for all, only the clone's own agent is known to be here
         own = node.home.config().agent
         return [one.id for one in members if one.id == own and not one.left]
     found = []
@@ -89,7 +95,7 @@ def agents_here(node: Node) -> list[str]:
 
 
 def _drain(node: Node, timeout_s: float, result: LeaveResult, *, force: bool) -> None:
-    """Sync until nothing is queued that the log lacks."""
+    """Sync until the log has all queued events. Raise NotConfirmed on a timeout; with `force`, note the problem."""
     deadline = time.monotonic() + timeout_s
     problem = ""
     while True:
@@ -107,17 +113,17 @@ def _drain(node: Node, timeout_s: float, result: LeaveResult, *, force: bool) ->
             return
         if force and problem or time.monotonic() > deadline:
             break
-        node.pause(SYNC_TRIES_S)
+        node.pause(RETRY_S)
     if not force:
         because = f" ({problem})" if problem else ""
         raise NotConfirmed(
             f"{len(pending)} queued events are not in the log yet{because}: nothing was changed. "
             "Try again later, or leave with --force, which keeps them in a file"
             if pending
-            else f"the fleet cannot be told{because}: try again later, or leave with --force"
+            else f"the fleet cannot be told that you leave{because}: try again later, or leave with --force"
         )
     if problem not in result.problems:
-        result.problems.append(problem or f"{len(pending)} events were not taken in time")
+        result.problems.append(problem or f"{len(pending)} events were not sequenced in time")
 
 
 def _undelivered(node: Node) -> list[Event]:
@@ -125,7 +131,8 @@ def _undelivered(node: Node) -> list[Event]:
 
 
 def _retire_outbox(node: Node, result: LeaveResult) -> None:
-    """Remove our outbox from the remote, unless it holds what the log lacks: other nodes can still sequence that."""
+    """Remove our outbox from the remote, unless it has events that the log lacks: other nodes can still sequence
+    those."""
     ref = _outbox(node)
     if result.problems:
         result.outbox_retired = False

@@ -27,9 +27,9 @@ class Card:
 
 
 def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
-    """Return the card in the ledger's first line; if the newest tree is damaged, of the line that was pushed first.
+    """Return the card in the first line of the newest tree or, if that tree is damaged, of the first commit.
 
-    Raise Denied if it founds no fleet that this version of gitcoord reads.
+    Raise Denied if the line founds no fleet that this version of gitcoord reads.
     """
     files = LogFiles(objects)
     first = next(files.files(files.listing(root_of(objects, tip))))
@@ -50,7 +50,7 @@ def card_of(objects: Objects, tip: Oid, *, ledger: str) -> Card:
 
 
 def chain_of(objects: Objects, tip: Oid, node_id: str) -> Head:
-    """Return where the chain of `node_id` ends in the ledger."""
+    """Return the head of the chain of `node_id` in the ledger; an empty head if the ledger has no line of it."""
     branch = LedgerBranch(objects, FleetState(FEATURES))
     checkpoint.start(branch, tip)
     branch.apply_commit(tip)

@@ -14,7 +14,9 @@ from gitcoord.store.files import write_durably
 
 
 def rekey(node: Node, agent: str) -> tuple[Event, str]:
-    """Announce a new key, signed with the old one; it replaces the old one as soon as the event is sequenced.
+    """Announce a new key, signed with the old one, and replace the old one as soon as the event is sequenced.
+
+    Return the event, and the new public key. Raise Refused as `check` does, NotConfirmed if the ledger lacks the event.
 
     The new key is durable BEFORE it is announced: a crash between the two must not lose the only copy.
     """
@@ -33,13 +35,18 @@ def rekey(node: Node, agent: str) -> tuple[Event, str]:
 def check(node: Node, agent: str) -> None:
     """Raise Refused if the agent's key cannot be changed from here."""
     if node.config.auth == "hmac" or seed_from_environment(agent) is not None:
-        raise Refused("only a key in this clone's home can be changed here")
+        raise Refused(
+            "only a key in this clone's home can be changed here: this one comes from the environment, "
+            "or is the secret that all agents of the fleet share"
+        )
     node.keyring.signer(agent)
 
 
 def announced(node: Node, agent: str, new: Ed25519Signer | None = None) -> Draft:
-    """Return the event that announces the key `new`, with the proof that its holder wants it. None: there is none
-    yet."""
+    """Return a draft that announces the key `new`, with the proof that its holder agrees.
+
+    If `new` is None, return it without a key, to show what would be written.
+    """
     data = {}
     if new is not None:
         old = node.keyring.signer(agent).key

@@ -1,4 +1,4 @@
-"""The shared remote of a clone: as it was asked for, or as the clone has it, and the timings that fit its host."""
+"""The remote that a clone shares with its fleet: the requested one or the clone's own, and a profile for its host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REGISTER = "gitcoord-remote.git"  # beside the clone's objects: all its work tre
 
 
 def absolute_remote(common: Path, remote: str | None) -> str | None:
-    """Return a path as absolute: the next command may be started in another folder."""
+    """Return `remote` with a path made absolute: the next command may be started in another folder."""
     if remote and is_local(remote) and local_repo.remote_url(common, remote) is None:
         path = Path(remote).resolve()
         return str(register_in(path) or path)
@@ -27,16 +27,19 @@ def register_in(path: Path) -> Path | None:
 
 
 def default_remote(common: Path, messages: list[str]) -> str:
-    """Return the clone's own remote; without one, make a bare repository beside its objects."""
+    """Return "origin" if the clone has that remote; otherwise the path of a bare repository in its git directory.
+
+    Make that repository if it does not exist.
+    """
     if local_repo.remote_url(common, "origin") is not None:
         return "origin"
     embedded = local_register(common)
-    messages.append(f"no remote: made one at {embedded}")
+    messages.append(f"this clone has no remote: made one at {embedded}")
     return str(embedded)
 
 
 def local_register(common: Path) -> Path:
-    """Return the bare repository beside the clone's objects, which is made if it is not there."""
+    """Return the path of the bare repository in the clone's git directory. Make it if it does not exist."""
     embedded = common / REGISTER
     if not (embedded / "HEAD").exists():
         sharing.make_home(embedded, local_repo.shared_repository(common))
@@ -45,13 +48,13 @@ def local_register(common: Path) -> Path:
 
 
 def code_remote(common: Path, remote: str) -> str:
-    """Return the remote that has the code: origin, where the register lies in a clone of this machine."""
+    """Return the remote with the code: "origin" if the register is in a clone of this machine; otherwise `remote`."""
     is_register = Path(remote).name == REGISTER
     return "origin" if is_register and local_repo.remote_url(common, "origin") is not None else remote
 
 
 def checked_mirror(common: Path, mirror: str, remote: str) -> str:
-    """Return the remote to mirror the ledger to, as it is kept. Raise Refused if it is none, or the shared one."""
+    """Return the remote for the mirror, with a path made absolute. Raise Refused for none, and for the shared one."""
     found = absolute_remote(common, mirror) or ""
     if is_local(found) and local_repo.remote_url(common, found) is None and not Path(found).is_dir():
         raise Refused(f"this clone has no remote {mirror!r}, and no folder is there: see `git remote -v`")
@@ -62,7 +65,7 @@ def checked_mirror(common: Path, mirror: str, remote: str) -> str:
 
 
 def profile_for(common: Path, remote: str) -> str:
-    """Return timings by the remote's host, until the card names others."""
+    """Return the name of the timing profile for the remote's host, which a fleet's card may overrule."""
     url = local_repo.remote_url(common, remote) or remote
     host = url.split("://", 1)[-1].split("@", 1)[-1].split("/", 1)[0].split(":", 1)[0].lower()
     if "://" not in url and not ("@" in url and ":" in url):
