@@ -220,7 +220,7 @@ def _contract(
     if handler:
         handler = attempt.located(handler, top)
         attempt.check_handler(handler, pass_env=pass_env)
-    return WorkerConfig(words or attempt.handler_words(handler or ""), slots, time_limit, worktree, top, pass_env)
+    return WorkerConfig(words or attempt.handler_argv(handler or ""), slots, time_limit, worktree, top, pass_env)
 
 
 @command.command("rekey")

@@ -1,4 +1,4 @@
-"""An attempt at a task: a command of the user's in a folder of its own."""
+"""An attempt at a task: a user's command in a folder of its own."""
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ from gitcoord.store import program
 
 HANDED_BACK = 75  # EX_TEMPFAIL of sysexits.h: not now, not here
 TAIL_BYTES = 15_000  # of the output: its end shows how it went; a result may have 16,000 characters
-END_CHARACTERS = 400  # of the output, in the reason of a failure
+REASON_END_CHARS = 400  # of the output, in the reason of a failure
 LINE_BYTES_MAX = 4096
 NOTES_MAX = 1000  # notes read from the output and not yet handled; more are dropped
 NAME_CHARS_MAX = 500  # of an artifact
 MARK = b"::"
-CHECK_S = 60.0  # to import a handler's module, with its imports
+CHECK_S = 60.0  # to import a handler's module and all that it imports
 
 
 class Tail:
     """The end of one stream's output, without the lines that report progress, such as `::progress 0.4 x`."""
 
-    flood_bytes = 64 * 1024 * 1024  # a long build prints a lot; so much is an error in a loop
+    flood_bytes = 64 * 1024 * 1024  # a long build prints less; this much is an error in a loop
 
     def __init__(self, notes: queue.Queue[tuple[str, str]]) -> None:
         self.text = bytearray()
-        self.notes = notes  # a keyword, and what follows it
+        self.notes = notes  # pairs of a keyword and the rest of its line
         self._line = bytearray()
 
     def take(self, chunk: bytes) -> None:
+        """Add output: put progress lines into `notes`, and keep the end of everything else."""
         *lines, rest = chunk.split(b"\n")
         for line in lines:
             self._take_line(bytes(self._line + line))
@@ -52,8 +53,8 @@ class Tail:
             self._add(bytes(self._line))
             self._line.clear()
 
-    def ended(self) -> str:
-        """Return the end of what was printed."""
+    def finish(self) -> str:
+        """Return the end of the output. The stream has ended."""
         if self._line:
             self._take_line(bytes(self._line))
             self._line.clear()
@@ -74,7 +75,7 @@ class Tail:
 
 @dataclass(slots=True)
 class RunningAttempt:
-    """One attempt at work. `problem`: why it was ended; `dropped`: nobody waits for its outcome any more."""
+    """A running attempt. `problem` says why we ended it; if it is `dropped`, nobody waits for its outcome any more."""
 
     task: str
     attempt: int
@@ -86,20 +87,20 @@ class RunningAttempt:
     since_s: float
     limit_s: float
     artifacts: list[str] = field(default_factory=list)
-    progress: tuple[float | None, str] | None = None  # the newest, not reported yet
+    progress: tuple[float | None, str] | None = None  # the newest share (0 to 1) and text, not reported yet
     question: str | None = None
     problem: str = ""
     dropped: bool = False
-    asked_at_s: float | None = None
-    push: BranchPush | None = None  # of its branches, before the outcome is told
+    asked_at_s: float | None = None  # when SIGTERM was sent
+    push: BranchPush | None = None  # of its branches, before the outcome is data
 
     @property
     def is_well(self) -> bool:
-        """Return whether the command has ended, and did what it should."""
+        """Return whether the command has ended with success."""
         return self.command.code == 0 and not self.problem
 
-    def look(self, now_s: float) -> None:
-        """Read the command's notes, and end it when it goes too far."""
+    def check(self, now_s: float) -> None:
+        """Read the command's notes, and end it if it prints too much or runs too long."""
         self._read_notes()
         if self.command.floods:
             self._must_end("it printed without end", now_s)
@@ -113,7 +114,7 @@ class RunningAttempt:
         self.ask_to_end(now_s)
 
     def ask_to_end(self, now_s: float) -> None:
-        """Send SIGTERM, and note when the kill is due."""
+        """Send SIGTERM once, and note the time: the kill is due TERM_S later."""
         if self.asked_at_s is None:
             self.asked_at_s = now_s
             self.command.ask_to_end()
@@ -131,25 +132,25 @@ class RunningAttempt:
                 self.question = as_text(rest)[:REASON_CHARS_MAX]
 
     def outcome(self) -> tuple[str, Mapping[str, Any]]:
-        """Return the event that records the outcome, and its data. The command has ended."""
+        """Return the type of the event that records the outcome, and its data. The command has ended."""
         self._read_notes()
-        said, errors, code = self.output.ended(), self.errors.ended(), self.command.code
+        output, errors, code = self.output.finish(), self.errors.finish(), self.command.code
         self._read_notes()
-        told: dict[str, Any] = {"attempt": self.attempt}
+        data: dict[str, Any] = {"attempt": self.attempt}
         if self.is_well:
             made = self.place.artifacts()
-            told |= {"result": said, "artifacts": [*made, *self.artifacts][:ARTIFACTS_MAX]}
+            data |= {"result": output, "artifacts": [*made, *self.artifacts][:ARTIFACTS_MAX]}
             if made:
-                told["branch"] = made[0].removeprefix("refs/heads/")
+                data["branch"] = made[0].removeprefix("refs/heads/")
             if self.push is not None and not self.push.is_done:
                 self.push.reported = True
                 why = f": {self.push.trouble}" if self.push.trouble else ""
-                told["result"] = f"{said}\n({self.place.remote} does not have its branch yet{why})".strip()
+                data["result"] = f"{output}\n({self.place.remote} does not have its branch yet{why})".strip()
             if unsaved := self.place.unsaved():
-                told["result"] = f"{told['result']}\n(more is {unsaved})".strip()
-            return "task_finished", told
+                data["result"] = f"{data['result']}\n(more is {unsaved})".strip()
+            return "task_finished", data
         if not self.problem and code == HANDED_BACK:
-            return "task_released", told | {"reason": _end_of(errors or said) or "its command handed it back"}
+            return "task_released", data | {"reason": _end_of(errors or output) or "its command handed it back"}
         how = self.problem or (
             f"its command ended with {code}"
             if code and code > 0
@@ -157,10 +158,11 @@ class RunningAttempt:
             if code
             else "its command ended"
         )
-        return "task_failed", told | {"reason": f"{how}\n{_end_of(errors or said)}".strip()}
+        return "task_failed", data | {"reason": f"{how}\n{_end_of(errors or output)}".strip()}
 
 
 def _share(text: str) -> float | None:
+    """Return a share from 0 to 1, written as "0.4" or "40%"; None if the text is neither."""
     try:
         share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
@@ -169,13 +171,13 @@ def _share(text: str) -> float | None:
 
 
 def _end_of(text: str) -> str:
-    """Return the last lines: they show what went wrong, and a reason is kept with each attempt."""
-    end = text[-END_CHARACTERS:]
-    return end if len(text) <= END_CHARACTERS else end.partition("\n")[2] or end
+    """Return the last lines, which show what went wrong. They are short, because the fold keeps each attempt's."""
+    end = text[-REASON_END_CHARS:]
+    return end if len(text) <= REASON_END_CHARS else end.partition("\n")[2] or end
 
 
 def start(
-    words: str | Sequence[str],
+    command: str | Sequence[str],
     task: Mapping[str, Any],
     attempt: int,
     agent: str,
@@ -185,7 +187,10 @@ def start(
     limit_s: float,
     pass_env: Sequence[str] = (),
 ) -> RunningAttempt:
-    """Begin an attempt. Raise CannotStart if the command cannot be started."""
+    """Start an attempt and return it. Raise CannotStart if the command cannot be started.
+
+    `task` is the row that the command reads as JSON; `attempt` is its number; `limit_s` is the longest it may run.
+    """
     notes: queue.Queue[tuple[str, str]] = queue.Queue(NOTES_MAX)
     output, errors = Tail(notes), Tail(notes)
     environment = command_environment(
@@ -201,20 +206,24 @@ def start(
         },
         pass_env=pass_env,
     )
-    given = as_json({"schema": "gitcoord.task/1", **task}).encode() + b"\n"
-    command = UserCommand(
-        words, stdin=given, environment=environment, output=output, errors=errors, folder=place.folder
+    stdin = as_json({"schema": "gitcoord.task/1", **task}).encode() + b"\n"
+    started = UserCommand(
+        command, stdin=stdin, environment=environment, output=output, errors=errors, folder=place.folder
     )
-    return RunningAttempt(str(task["id"]), attempt, agent, command, output, errors, place, now_s, limit_s)
+    return RunningAttempt(str(task["id"]), attempt, agent, started, output, errors, place, now_s, limit_s)
 
 
 def no_option(text: str) -> str:
-    """Return others' text as an argument that no command takes for an option: a space stands before a hyphen."""
+    """Return others' text as an argument that no command takes for an option: a leading hyphen gets a space before
+    it."""
     return f" {text}" if text.startswith("-") else text
 
 
 def located(spec: str, folder: Path) -> str:
-    """Return a handler's name with its file's absolute path; relative ones count from `folder`. Raise Refused."""
+    """Return the handler `spec` with its file's path made absolute, relative to `folder`.
+
+    Raise Refused if it names no function.
+    """
     place, colon, function = spec.rpartition(":")
     if not (place and colon and function.isidentifier()):
         raise Refused(f"handler {spec!r} names no function: {handler.HOW}")
@@ -222,21 +231,21 @@ def located(spec: str, folder: Path) -> str:
     return f"{(folder / place).absolute()}:{function}" if is_file else spec
 
 
-def handler_words(spec: str) -> list[str]:
-    """Return the command that calls a Python function for a task; `spec` as `located` gives it."""
+def handler_argv(spec: str) -> list[str]:
+    """Return the command that calls a Python function for a task; `spec` is a result of `located`."""
     place, _, function = spec.rpartition(":")
     return program.script_argv(Path(handler.__file__), place, function)
 
 
 def check_handler(spec: str, *, pass_env: Sequence[str] = ()) -> None:
-    """Raise Refused if there is no such function: now, and not with the first task.
+    """Raise Refused if the function does not exist, so that the user learns of it before the first task.
 
-    Its module is imported in a process of its own, as for a task: never in the process that holds the keys.
+    The module is imported in a process of its own, as for a task: never in the process that holds the keys.
     """
     environment = command_environment(os.environ, {}, pass_env=pass_env)
     try:
-        done = subprocess.run(
-            [*handler_words(spec), "--check"],
+        checked = subprocess.run(
+            [*handler_argv(spec), "--check"],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -247,5 +256,6 @@ def check_handler(spec: str, *, pass_env: Sequence[str] = ()) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as wrong:
         raise Refused(f"--handler {spec}: {wrong}") from None
-    if done.returncode:
-        raise Refused(f"--handler {spec}: {_end_of(done.stderr.strip()) or f'its module ended with {done.returncode}'}")
+    if checked.returncode:
+        reason = _end_of(checked.stderr.strip()) or f"its module ended with exit code {checked.returncode}"
+        raise Refused(f"--handler {spec}: {reason}")

@@ -1,7 +1,7 @@
-"""Pushes of the branches on which tasks were done: beside the rounds, tried again until they succeed.
+"""Pushes of the branches on which tasks were done: in threads beside the rounds, retried until they succeed.
 
-A push is written down BEFORE it is tried, and forgotten when the remote has taken it, so that none is lost with the
-process. The branches themselves stay in the clone, whatever becomes of the push.
+A push is recorded BEFORE the first attempt, and the record is removed when the remote has accepted it, so that no push
+is lost with the process. The branches are kept in the clone in any case.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gitcoord.store.git import code_remote
 
 SUFFIX = ".push"
 NOTE_BYTES_MAX = 64 * 1024
-FIRST_TRIES = 3  # before the task is reported without them: a dropped connection is back within seconds
-PAUSE_S, PAUSE_S_MAX = 1.0, 600.0  # before the next try; doubles
+FIRST_TRIES = 3  # then the task is reported without the push; a short outage is over by then
+PAUSE_S, PAUSE_S_MAX = 1.0, 600.0  # the first pause between two attempts, and the longest: it doubles in between
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class PushNote:
 
 @dataclass(slots=True)
 class BranchPush:
-    """One attempt's branches on their way to the remote."""
+    """The push of one attempt's branches."""
 
     path: Path
     note: PushNote
     tries: int = 0
-    trouble: str = ""  # why the last try failed
+    trouble: str = ""  # why the last attempt failed
     remote: str = ""  # the name of the remote that has them now
     reported: bool = False  # the fleet knows the task's outcome, without these branches
     due_s: float = 0.0
@@ -55,7 +55,7 @@ class BranchPush:
 
     @property
     def is_settled(self) -> bool:
-        """Return whether the task's outcome can be reported: the branches are there, or will not be soon."""
+        """Return whether the task's outcome can be reported: the remote has the branches, or FIRST_TRIES failed."""
         return not self.runs and (self.is_done or self.tries >= FIRST_TRIES)
 
     @property
@@ -76,7 +76,7 @@ class BranchPush:
             self.trouble = str(wrong)
 
     def ended(self, now_s: float) -> bool:
-        """Return whether a try has ended since the last call."""
+        """Return whether an attempt has ended since the last call."""
         if self._thread is None or self.runs:
             return False
         self._thread = None
@@ -90,7 +90,7 @@ class BranchPush:
 
 
 class BranchPushes:
-    """All pushes of one agent of this node that are not done. `say` tells a person about those that fail."""
+    """All unfinished pushes of one agent of this node. `say` reports failures."""
 
     def __init__(
         self, home: Path, top: Path, fleet_remote: str, agent: str, *, say: Callable[[str, str], None]
@@ -103,7 +103,7 @@ class BranchPushes:
         ]
 
     def begin(self, task: str, attempt: int, branches: Sequence[str], place: Path) -> BranchPush:
-        """Write down that the branches are to be pushed, and start. Raise OSError if the disk refuses."""
+        """Record that the branches are to be pushed, start the push, and return it. Raise OSError if the disk fails."""
         note = PushNote(task, attempt, self.agent, list(branches))
         one = BranchPush(place.with_name(place.name + SUFFIX), note)
         write_durably(one.path, json.dumps(asdict(note)).encode())
@@ -115,7 +115,7 @@ class BranchPushes:
         return any(one.is_due(now_s) for one in self.pushes)
 
     def step(self, now_s: float) -> list[BranchPush]:
-        """Start what is due. Return those that the remote has taken since the last call."""
+        """Start the pushes that are due. Return those that the remote has accepted since the last call."""
         taken = []
         for one in list(self.pushes):
             if one.ended(now_s):
@@ -133,7 +133,7 @@ class BranchPushes:
             self.say("task", f"{one.note.task[:8]}: {one.remote} has {names}")
             return True
         again_s = one.due_s - now_s
-        self.say("push_failed", f"{names} could not be pushed ({one.trouble}); it is tried again in {again_s:.0f} s")
+        self.say("push_failed", f"{names} could not be pushed ({one.trouble}); retrying in {again_s:.0f} s")
         return False
 
 

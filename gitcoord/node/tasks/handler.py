@@ -31,9 +31,9 @@ def load(place: str, name: str) -> Callable[[Any], Any]:
         module = _from_file(place) if os.path.isabs(place) else importlib.import_module(place)
         found: Callable[[Any], Any] = getattr(module, name)
     except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as wrong:
-        raise NoSuchFunction(f"{wrong}; {HOW}. No module is looked for in the working folder") from None
+        raise NoSuchFunction(f"{wrong}; {HOW}. Modules in the working folder are not found by name") from None
     if not callable(found):
-        raise NoSuchFunction(f"{name} is no function")
+        raise NoSuchFunction(f"{name} is not a function; {HOW}")
     return found
 
 
@@ -49,8 +49,8 @@ def _from_file(path: str) -> Any:
     return module
 
 
-def _look_where_python_does() -> None:
-    """Add what -I leaves out and the user has chosen: PYTHONPATH and the user's site-packages, after the others."""
+def _extend_module_path() -> None:
+    """Append to `sys.path` what `python -I` leaves out and the user has chosen: PYTHONPATH and user site-packages."""
     sys.path += [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(one)]
     own = site.getusersitepackages()
     if os.path.isabs(own) and os.path.isdir(own) and not os.environ.get("PYTHONNOUSERSITE"):
@@ -58,7 +58,7 @@ def _look_where_python_does() -> None:
 
 
 def main(place: str, name: str, *options: str) -> None:
-    _look_where_python_does()
+    _extend_module_path()
     try:
         function = load(place, name)
     except NoSuchFunction as wrong:

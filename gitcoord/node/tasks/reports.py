@@ -1,4 +1,4 @@
-"""Reports on tasks: what a worker writes of its attempts, so that none of it is void and no secret is in it."""
+"""Reports on tasks: the events that a worker writes about its attempts. None is void, and none has a secret."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gitcoord.core.text import cut
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 
-TEXTS = ("reason", "result", "text")  # fields of a task's events that hold a command's, or a person's, text
+TEXTS = ("reason", "result", "text")  # fields of a task's events with the text of a command or a person
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """The words of one agent about its tasks."""
+    """Writes the events of one agent about its tasks."""
 
     node: Node
     agent: str
 
-    def tell(self, task: str, type_: str, words: str, data: Mapping[str, Any], *, to: tuple[str, ...] = ()) -> None:
-        """Record an event. If a title, or the output, looks like a credential, record it without that text."""
+    def record(self, task: str, type_: str, words: str, data: Mapping[str, Any], *, to: tuple[str, ...] = ()) -> None:
+        """Queue an event. If its title or the output looks like a credential, leave that text out."""
         plain = f"{self.agent}: {type_.replace('_', ' ')}"
         try:
             self._append(task, type_, words, data, to)
@@ -45,15 +45,15 @@ class Reports:
         self.node.append(draft)
 
     def waiting(self) -> dict[str, int]:
-        """Return task → attempt of what an earlier run has reported, though it has not left this disk yet."""
-        told: dict[str, int] = {}
+        """Return by task id the attempts of which an event is still in the queue: they are not to be begun again."""
+        reported: dict[str, int] = {}
         for event in self.node.disk.pending():
             attempt = event.data.get("attempt")
             if same_agent(event.actor, self.agent) and event.term is None and event.re and type(attempt) is int:
-                told[event.re] = max(attempt, told.get(event.re, 0))
-        return told
+                reported[event.re] = max(attempt, reported.get(event.re, 0))
+        return reported
 
 
 def reason_with(reason: str, where: str) -> str:
-    """Return a reason, and where the work is."""
+    """Return a reason with the place of the work ("": none), cut to REASON_CHARS_MAX."""
     return cut(f"{reason}; {where}" if where else reason, REASON_CHARS_MAX)

@@ -1,7 +1,7 @@
-"""A worker: an agent does the tasks that the fleet assigns to it, each as a command, several at a time.
+"""The worker: does the tasks that the fleet assigns to an agent, each as a command, several at a time.
 
-An attempt counts by its number: another agent repeats what a killed one had begun, and a late result of the old attempt
-changes nothing. A run that finds abandoned attempts of an earlier one ends them and gives them back.
+Attempts are numbered: if an agent was killed, another one makes the next attempt, and a late result of the old attempt
+has no effect. A run that finds abandoned attempts of an earlier run ends them and releases their tasks.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from gitcoord.node.tasks.reports import Reports, reason_with
 
 LIMIT_S = 3600.0  # of an attempt, unless the task or the command line sets another
 PROGRESS_S = 5.0  # between two progress events: each is kept forever
-DISK_RETRY_S = 1.0
-PUSH_END_S = 10.0  # at a stop, for pushes of finished work; the next run goes on with the rest
+DISK_RETRY_S = 1.0  # after the disk or a lock failed
+PUSH_END_S = 10.0  # at a stop, for pushes of finished work; the next run continues with the others
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """How an agent works. `command` as one text goes to the shell."""
+    """How an agent does its tasks. A `command` that is one text is run by the shell."""
 
     command: str | Sequence[str]
     slots: int = 1
@@ -55,8 +55,8 @@ class TaskWorker:
         self.config = config
         self.say = say
         self.attempts: dict[str, RunningAttempt] = {}
-        self.resting = False  # it takes on nothing more
-        self._told_s: dict[str, float] = {}
+        self.resting = False  # no new task is begun
+        self._progress_s: dict[str, float] = {}
         self._not_before_s = 0.0
         self._seen: object = None
         self._reports = Reports(node, agent)
@@ -64,7 +64,7 @@ class TaskWorker:
         self._done = self._reports.waiting()  # tasks whose attempt is over here, though the ledger may not show it yet
         for left in workspace.clear(node.home.path, config.top, agent):
             self._say_left(left.task, left.left)
-            self._reports.tell(
+            self._reports.record(
                 left.task,
                 "task_released",
                 "its agent ended in the middle of it",
@@ -90,16 +90,16 @@ class TaskWorker:
         )
 
     def step(self, now_s: float) -> bool:
-        """Look after what runs, and begin what is new. Return True if anything was begun or ended."""
+        """Check the running attempts, and begin a new one. Return True if anything was begun or ended."""
         if now_s < self._not_before_s:
             return False
-        did = [self._tried(self._step_pushes, now_s)]
-        did += [self._tried(partial(self._look_after, one), now_s) for one in list(self.attempts.values())]
-        return any(did) or now_s >= self._not_before_s and self._tried(self._begin, now_s)
+        did = [self._retried(self._step_pushes, now_s)]
+        did += [self._retried(partial(self._check, one), now_s) for one in list(self.attempts.values())]
+        return any(did) or now_s >= self._not_before_s and self._retried(self._begin, now_s)
 
-    def _tried(self, part: Callable[[float], bool], now_s: float) -> bool:
-        """Run a part that the disk or a lock may refuse: the ended command does not run again for that, and others do
-        not wait."""
+    def _retried(self, part: Callable[[float], bool], now_s: float) -> bool:
+        """Return what `part` returns. If the disk or a lock fails, report that, return False and retry later: a command
+        that has ended must not run again for that."""
         try:
             return part(now_s)
         except (GitcoordError, OSError) as wrong:
@@ -121,8 +121,10 @@ class TaskWorker:
         return True
 
     def _waiting(self) -> list[Task]:
-        """Return the tasks that the leader assigned to this agent and that are not begun. Tasks that people claim as
-        this agent are theirs."""
+        """Return the tasks that the leader assigned to this agent and that are not begun, the most urgent first.
+
+        A task that a person claimed as this agent is left to that person.
+        """
         state = self.node.fleet.states["tasks"]
         held = [state.tasks[uid] for uid in state.held.get(self.agent.casefold(), ())]
         return sorted(
@@ -162,13 +164,13 @@ class TaskWorker:
                 limit_s=limit_s,
                 pass_env=self.config.pass_env,
             )
-        except Exception as wrong:  # whatever a task holds fails its attempt, and neither this process nor other tasks
+        except Exception as wrong:  # no content of a task may fail more than its own attempt
             if place is not None:
                 place.leave()
             self._done[task.id] = task.attempt
             reason = str(wrong) if isinstance(wrong, OSError) else describe_error(wrong)
             self.say("task", f"{task.id[:8]} could not be started: {reason}")
-            self._reports.tell(
+            self._reports.record(
                 task.id,
                 "task_released" if isinstance(wrong, Unreachable) else "task_failed",
                 f"{task.title}: could not be started",
@@ -176,26 +178,28 @@ class TaskWorker:
             )
             return
         self.attempts[task.id] = begun
-        with contextlib.suppress(OSError):  # the first note, without a process id, already finds it by its folder
+        with contextlib.suppress(
+            OSError
+        ):  # the first note has no process id, but the process can be found by its folder
             place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
-        self.say("task", f"{task.id[:8]} begins: {task.title}" + (f" ({place.said})" if place.said else ""))
-        told: dict[str, Any] = {"attempt": task.attempt}
+        self.say("task", f"{task.id[:8]} begins: {task.title}" + (f" ({place.remark})" if place.remark else ""))
+        data: dict[str, Any] = {"attempt": task.attempt}
         if place.branch:
-            told |= {"place": place.folder.name, "branch": place.branch}
-        self._reports.tell(task.id, "task_started", f"{self.agent} starts {task.title}", told)
+            data |= {"place": place.folder.name, "branch": place.branch}
+        self._reports.record(task.id, "task_started", f"{self.agent} starts {task.title}", data)
 
-    # Going on
+    # Running
 
-    def _look_after(self, one: RunningAttempt, now_s: float) -> bool:
-        """Look after one attempt. Return True if it ended."""
+    def _check(self, one: RunningAttempt, now_s: float) -> bool:
+        """Check one attempt, and conclude it if it has ended. Return True if it has."""
         if one.push is None:
-            one.look(now_s)
+            one.check(now_s)
         if not one.dropped and self._is_taken_away(one):
             one.dropped = True
             self.say("task", f"{one.task[:8]} is no longer {self.agent}'s: its command is ended")
             one.ask_to_end(now_s)
         if one.command.code is None:
-            self._tell_progress(one, now_s)
+            self._record_progress(one, now_s)
             return False
         one.command.end()
         if not one.dropped:
@@ -219,7 +223,7 @@ class TaskWorker:
         for one in taken:
             if one.reported:
                 words = f"the branch {', '.join(one.note.branches)} is on {one.remote} now"
-                self._reports.tell(one.note.task, "task_commented", words, {})
+                self._reports.record(one.note.task, "task_commented", words, {})
         return bool(taken)
 
     def _is_taken_away(self, one: RunningAttempt) -> bool:
@@ -231,21 +235,21 @@ class TaskWorker:
             or not same_agent(task.last.agent, self.agent)
         )
 
-    def _tell_progress(self, one: RunningAttempt, now_s: float) -> None:
+    def _record_progress(self, one: RunningAttempt, now_s: float) -> None:
         if one.question is not None:
             question, one.question = one.question, None
-            asked = self.node.fleet.states["tasks"].tasks[one.task].created_by
-            self._reports.tell(
+            creator = self.node.fleet.states["tasks"].tasks[one.task].created_by
+            self._reports.record(
                 one.task,
                 "task_input_requested",
                 question,
                 {"attempt": one.attempt, "text": question},
-                to=() if same_agent(asked, self.agent) else (asked,),
+                to=() if same_agent(creator, self.agent) else (creator,),
             )
-        if one.progress is not None and now_s - self._told_s.get(one.task, 0.0) >= PROGRESS_S:
+        if one.progress is not None and now_s - self._progress_s.get(one.task, 0.0) >= PROGRESS_S:
             (share, text), one.progress = one.progress, None
-            self._told_s[one.task] = now_s
-            self._reports.tell(
+            self._progress_s[one.task] = now_s
+            self._reports.record(
                 one.task, "task_progressed", text, {"attempt": one.attempt, "share": share, "text": text}
             )
 
@@ -254,22 +258,22 @@ class TaskWorker:
         words = {"task_finished": "finishes", "task_failed": "fails in", "task_released": "gives back"}[type_]
         title = self.node.fleet.states["tasks"].tasks[one.task].title
         self.say("task", f"{one.task[:8]} {type_.removeprefix('task_')}: {title}")
-        self._reports.tell(one.task, type_, f"{self.agent} {words} {title}", data)
-        self._told_s.pop(one.task, None)
+        self._reports.record(one.task, type_, f"{self.agent} {words} {title}", data)
+        self._progress_s.pop(one.task, None)
 
     # Ending
 
     def rest(self) -> None:
-        """Take on nothing more; what runs may end."""
+        """Begin no new task. Running commands may finish."""
         self.resting = True
 
     def ask_to_end(self) -> None:
-        """Ask what still runs to end; `end` does not ask."""
+        """Ask the running commands to end (SIGTERM)."""
         for one in self.attempts.values():
             one.command.ask_to_end()
 
     def end(self) -> None:
-        """End what still runs, and whatever it started, and give it back to the fleet."""
+        """End the running commands and all processes that they started, and release their tasks."""
         for one in list(self.attempts.values()):
             if one.push is None:
                 one.command.ask_to_end()
@@ -279,7 +283,7 @@ class TaskWorker:
                     one.push.wait(PUSH_END_S)
                 self._conclude(one)
             elif not one.dropped:
-                self._reports.tell(
+                self._reports.record(
                     one.task,
                     "task_released",
                     f"{self.agent} gives it back",
@@ -293,6 +297,6 @@ class TaskWorker:
         self._pushes.step(0.0)
 
     def _say_left(self, task: str, left: str) -> None:
-        """Say where a person finds work that an attempt did not finish."""
+        """Report where unfinished work of an attempt is."""
         if left:
             self.say("task", f"{task[:8]}: {left}")

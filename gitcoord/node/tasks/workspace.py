@@ -1,4 +1,4 @@
-"""A workspace: the folder in which one attempt at a task is made; optionally a work tree on a branch of its own.
+"""A workspace: the folder in which one attempt at a task runs; optionally a work tree on a branch of its own.
 
 This is the only change that gitcoord makes to the user's repository, and only with `agent run --worktree`.
 """
@@ -23,16 +23,16 @@ from gitcoord.store.removal import remove_tree
 
 FOLDER = "work"
 TITLE_WORDS = 40  # characters of a title in a branch's name
-NAMES_MAX = 100  # tried for a folder; each existing one belongs to somebody
+NAMES_MAX = 100  # that are tried for a folder: an existing folder is never used again
 PID_MAX = 2**31 - 1
 NOTE_BYTES_MAX = 64 * 1024
 FETCH_S = 60.0
-ASK_S = 10.0  # for the remote's default branch: heartbeats wait; otherwise it is as this clone saw it last
+ASK_S = 10.0  # for the remote's default branch, because heartbeats wait; then it is what this clone saw last
 
 
 @dataclass(frozen=True, slots=True)
 class _Note:
-    """The process that works in the folder beside it."""
+    """What the file beside a workspace says of the process that works there."""
 
     task: str
     attempt: int
@@ -48,22 +48,22 @@ class _Note:
 class Workspace:
     """A folder for one attempt. `branch` is "" without a work tree.
 
-    `remote`: where the branch began, and goes when the task is done; "" if it began at the clone's own.
+    `remote` is the remote at which the branch began, and to which it is pushed; "" if it began at the clone's branch.
     """
 
     folder: Path
-    note: Path  # beside it: the process that works in it
+    note: Path  # the file beside it, with a `_Note`
     top: Path
     branch: str = ""
-    base: str = ""  # the commit that the branch began at
+    base: str = ""  # the commit at which the branch began
     remote: str = ""
-    said: str = ""  # what a person should know of where it began
+    remark: str = ""  # what a person should know of the commit at which it began
     _held: list[str] = field(default_factory=list)  # branches made for commits that were on none
 
     def occupied_by(self, pid: int, task: str, attempt: int, agent: str) -> None:
-        """Write down which process works here, so that it can be ended if this one dies.
+        """Write down which process works here, so that a later run can end it if this one dies.
 
-        Write pid 0 BEFORE it is started: an attempt that may have begun is never begun again.
+        Write pid 0 BEFORE the process is started: an attempt that may have begun is never begun again.
         """
         born = 0.0
         with contextlib.suppress(psutil.Error):
@@ -72,7 +72,7 @@ class Workspace:
         write_quickly(self.note, json.dumps(asdict(note)).encode())
 
     def keep(self) -> list[str]:
-        """Return the names of the branches that hold what was committed here. What no branch holds gets one."""
+        """Return the names of the branches with commits of this attempt. Commits on no branch get one first."""
         if not self.branch:
             return []
         with contextlib.suppress(GitcoordError):  # `leave` asks again
@@ -82,25 +82,26 @@ class Workspace:
         return [one for one in names if worktrees.has_new_commits(self.top, one, self.base)]
 
     def artifacts(self) -> list[str]:
-        """Return what was committed here as artifacts: each branch, and the commit that it is at."""
+        """Return artifacts of what was committed here: each branch's ref, and its commit."""
         return [
             word for one in self.keep() for word in (f"refs/heads/{one}", worktrees.tip(self.top, f"refs/heads/{one}"))
         ]
 
     def whereabouts(self) -> str:
-        """Return in words where unfinished work is, for the agent that goes on with it; "" if there is none."""
+        """Return where unfinished work is, for the agent that continues it; "" if there is none."""
         branches, unsaved = self.keep(), self.unsaved()
         words = [f"on the branch {', '.join(branches)}"] if branches else []
         words += [unsaved] if unsaved else []
         return f"its work is {' and '.join(words)}" if words else ""
 
     def unsaved(self) -> str:
-        """Return in words which work stays in the work tree, because it is in no commit; "" if none does."""
-        lost = worktrees.unsaved(self.folder) if self.branch and self.folder.is_dir() else ""
-        return f"in the work tree {self.folder.name}, which has {lost}" if lost else ""
+        """Return which uncommitted work is kept in the work tree; "" if there is none."""
+        unsaved = worktrees.unsaved(self.folder) if self.branch and self.folder.is_dir() else ""
+        return f"in the work tree {self.folder.name}, which has {unsaved}" if unsaved else ""
 
     def leave(self) -> str:
-        """Clear up, and return where work is that is not finished. A work tree that holds some stays where it is."""
+        """Remove the folder, unless it is a work tree with unsaved work. Return where such work is, for a person; "" if
+        there is none."""
         self.note.unlink(missing_ok=True)
         if not self.branch:
             _remove(self.folder)
@@ -109,9 +110,9 @@ class Workspace:
             return f"its work tree {self.folder} is gone"
         try:
             self._held += worktrees.hold(self.folder, f"{self.branch}-left")
-            lost = worktrees.unsaved(self.folder)
-            if lost:
-                return f"{self.folder} is kept: it has {lost}"
+            unsaved = worktrees.unsaved(self.folder)
+            if unsaved:
+                return f"{self.folder} is kept: it has {unsaved}"
             worktrees.remove(self.top, self.folder)
         except GitcoordError as wrong:
             return f"{self.folder} is kept: {wrong}"
@@ -129,13 +130,13 @@ def make(
     """
     slug = re.sub(r"[^a-z0-9]+", "-", agent.lower()).strip("-")
     name = re.sub(r"[^A-Za-z0-9-]+", "-", f"{task}-{attempt}-{slug}")  # the full id: its author chooses how it begins
-    folder = _make_folder(_ground(home), name)
+    folder = _make_folder(_workspaces(home), name)
     place = Workspace(folder, folder.with_name(f"{folder.name}.json"), top)
     if not worktree:
         return place
     try:
         base, _ = code_remote.base(top, fleet_remote, ask_s=ASK_S, fetch_s=FETCH_S)
-        place.remote, place.said = base.remote, base.note
+        place.remote, place.remark = base.remote, base.note
         words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:TITLE_WORDS].strip("-")
         place.branch, place.base = f"task/{folder.name}" + (f"-{words}" if words else ""), base.commit
         worktrees.add(top, folder, place.branch, base.commit)  # git takes an empty folder
@@ -145,24 +146,24 @@ def make(
     return place
 
 
-def _ground(home: Path) -> Path:
+def _workspaces(home: Path) -> Path:
     """Return the folder of all workspaces. Raise Refused if it is a link: its target is not ours."""
-    ground = home / FOLDER
+    parent = home / FOLDER
     with contextlib.suppress(FileExistsError):
-        make_folder(ground)
-    if not stat.S_ISDIR(os.lstat(ground).st_mode):
-        raise Refused(f"{ground} is no folder: move it away, then try again")
-    return ground
+        make_folder(parent)
+    if not stat.S_ISDIR(os.lstat(parent).st_mode):
+        raise Refused(f"{parent} is no folder: move it away, then try again")
+    return parent
 
 
-def _make_folder(ground: Path, name: str) -> Path:
-    """Make a new folder. An existing one of that name, in any case, belongs to somebody and is left as it is."""
+def _make_folder(parent: Path, name: str) -> Path:
+    """Return a new folder of that name, with a number where the name is taken (in any case): that one is not ours."""
     for number in range(NAMES_MAX):
-        folder = ground / (f"{name}-{number}" if number else name)
+        folder = parent / (f"{name}-{number}" if number else name)
         with contextlib.suppress(FileExistsError):
             make_folder(folder)
             return folder
-    raise Refused(f"{ground} holds {NAMES_MAX} folders named {name}: remove those that nobody works in")
+    raise Refused(f"{parent} holds {NAMES_MAX} folders named {name}: remove those that nobody works in")
 
 
 def _remove(folder: Path) -> None:
@@ -174,25 +175,25 @@ def _remove(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """An attempt that was cut off together with its `agent run`."""
+    """An attempt that was interrupted together with its `agent run`."""
 
     task: str
     attempt: int
-    left: str = ""  # where work is that it did not finish, for a person here
+    left: str = ""  # where its unfinished work is, for a person, for a person here
     work: str = ""  # the same for the fleet
 
 
 def clear(home: Path, top: Path, agent: str) -> list[Leftover]:
-    """End what an earlier run of the agent has left running; return the attempts that it abandoned."""
+    """End the processes that an earlier run of the agent has left running. Return the attempts that it abandoned."""
     found = []
     for path in sorted((home / FOLDER).glob("*.json")):
         note = _read(path)
         if note is None:
             with contextlib.suppress(OSError):
-                path.unlink()  # cut off while it was written: the command had not begun
+                path.unlink()  # the run was killed while it wrote the note: the command had not begun
         elif note.agent.casefold() == agent.casefold():
             folder = path.with_suffix("")
-            _end(note.pid or _at(folder), note.born)
+            _end(note.pid or _process_in(folder), note.born)
             place, left, work = Workspace(folder, path, top, note.branch, note.base, note.remote), "", ""
             with contextlib.suppress(OSError):
                 work = place.whereabouts()
@@ -209,8 +210,8 @@ def _read(path: Path) -> _Note | None:
     return note if 0 <= note.pid <= PID_MAX else None
 
 
-def _at(folder: Path) -> int:
-    """Return the process that works in a folder; 0 if there is none."""
+def _process_in(folder: Path) -> int:
+    """Return the id of a process whose working folder is `folder`; 0 if there is none."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if Path(process.cwd()) == folder:
@@ -219,7 +220,10 @@ def _at(folder: Path) -> int:
 
 
 def _end(pid: int, born: float) -> None:
-    """End the process and what it started, if it is still the same one: ids are used again. `born` 0: not known."""
+    """Kill a process and its descendants, unless its id belongs to another process now.
+
+    `born` is when it was started, in seconds since the epoch; 0 if that is not known.
+    """
     if not pid:
         return
     try:

@@ -317,10 +317,10 @@ def test_a_python_function_is_as_good_as_a_command(node: Node, tmp_path: Path) -
         "def fail(task):\n    raise ValueError('no such file')\n"
     )
     uid = create(node, "Mend it")
-    words = attempt.handler_words(attempt.located("./mine.py:work", tmp_path))
+    words = attempt.handler_argv(attempt.located("./mine.py:work", tmp_path))
     assert done(node, worker(node, words), uid).result == '{"title": "Mend it"}'  # type: ignore[arg-type]
     uid = create(node, "Break it", attempts=1)
-    failed = done(node, worker(node, attempt.handler_words(f"{tmp_path}/mine.py:fail")), uid)  # type: ignore[arg-type]
+    failed = done(node, worker(node, attempt.handler_argv(f"{tmp_path}/mine.py:fail")), uid)  # type: ignore[arg-type]
     assert failed.status == "failed" and "ValueError: no such file" in failed.last.reason
     assert "mine.py" in failed.last.reason and "handler.py" not in failed.last.reason
     with pytest.raises(Refused, match=r"it has failed \(tried once; last: [^\n]* … ValueError: no such file\)$"):
@@ -343,7 +343,7 @@ def test_a_handler_that_is_none_is_refused_at_once_and_never_looked_for_in_the_w
         text=True,
         env=os.environ | {"PYTHONPATH": str(TOP)},
     )
-    assert check.returncode == 2 and ("FILE.py:function" in check.stderr or "is no function" in check.stderr)
+    assert check.returncode == 2 and ("FILE.py:function" in check.stderr or "is not a function" in check.stderr)
     assert not (tmp_path / "ran").exists()
 
 
@@ -438,7 +438,7 @@ def test_a_push_that_fails_is_named_and_tried_again_even_by_the_next_run(
     one = worker(node, COMMITS, said, worktree=True, top=tmp_path / "alice")
     result = done(node, one, uid, now_s=clock.__next__)
     assert "origin does not have its branch yet: branches are frozen" in result.result
-    assert any("push_failed" in words and "tried again in" in words for words in said)
+    assert any("push_failed" in words and "retrying in" in words for words in said)
     assert result.artifacts[0] == f"refs/heads/{result.branch}" and log_of(origin, result.branch) == []
     one.end()
     hook.unlink()
@@ -513,14 +513,14 @@ def test_what_fails_about_one_command_keeps_no_other_from_being_looked_after(
     assert one.step(NOW_S) and one.step(NOW_S)
     (tmp_path / "go").touch()
     wait_until(lambda: all(each.command.code is not None for each in one.attempts.values()), what="their end")
-    looked_after = TaskWorker._look_after
+    looked_after = TaskWorker._check
 
     def fails_for_the_first(self: TaskWorker, each: attempt.RunningAttempt, now_s: float) -> bool:
         if each.task == first:
             raise OSError(28, "No space left on device")
         return looked_after(self, each, now_s)
 
-    monkeypatch.setattr(TaskWorker, "_look_after", fails_for_the_first)
+    monkeypatch.setattr(TaskWorker, "_check", fails_for_the_first)
     assert one.step(NOW_S) and list(one.attempts) == [first] and any("work_waits" in words for words in said)
     monkeypatch.undo()
     one.step(NOW_S + 2)
