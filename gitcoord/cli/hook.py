@@ -51,7 +51,7 @@ def pre_commit(as_json: bool) -> None:
         paths = hooks.staged_paths(folder)  # BEFORE a repository is opened: that forgets which index git uses
         writer = writer_here()
         agent = os.environ.get("GITCOORD_AGENT") or writer.config.agent or ""
-        found, refuses = reserved_paths.look(writer, folder, paths, agent, tell=tell)
+        found, refuses = reserved_paths.check(writer, folder, paths, agent, tell=tell)
     except GitcoordError as wrong:
         echo(f"gitcoord: reservations were not checked: {wrong}", err=True)
         return

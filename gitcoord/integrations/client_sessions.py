@@ -33,7 +33,7 @@ def edit(call: ClientCall, agent: str) -> tuple[str, bool]:
     if not paths:
         return "", False
     at = Writer(find_home(call.place))
-    found, refuses = reserved_paths.look(at, call.place, paths, agent or at.config.agent or "")
+    found, refuses = reserved_paths.check(at, call.place, paths, agent or at.config.agent or "")
     if not found:
         return "", False
     hit = list(dict.fromkeys(path for one in found for path in one["touches"]))

@@ -109,7 +109,7 @@ def _say_until_it_ends(clone: Clone, waiting: subprocess.Popen[str]) -> None:
 def test_waiting_tells_what_is_not_so_and_what_can_never_be(alice: Clone, bob: Clone) -> None:
     uid = create(alice, "Mend the parser")
     late = alice("wait", "--for", f"task {uid} done", "--timeout", "0.2", code=4)
-    assert late.err == f"gitcoord: 'task {uid} done' is not so after 0.2 s: task {uid[:8]}: it is ready\n"
+    assert late.err == f"gitcoord: 'task {uid} done' was not met within 0.2 s: task {uid[:8]}: it is ready\n"
     bob("sync")
     alice("task", "cancel", uid, "not needed")
     never = alice("wait", "--for", f"task {uid} done", "--timeout", "60", code=1)

@@ -1,4 +1,4 @@
-"""A single command's part in an election: look, campaign, resign, explain."""
+"""`gitcoord elect`: one command's part in an election. It reports the leader, campaigns, resigns, or explains."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class LeadershipReport:
     advice: str = ""
 
     def lines(self) -> Iterator[str]:
+        """Yield the lines that a person reads."""
         if self.leader is None:
             yield f"nobody leads {f'(the last term was {self.term})' if self.term else 'yet'}"
         else:
@@ -45,7 +46,7 @@ class LeadershipReport:
 
 
 def leadership(node: Node, *, online: bool = True) -> LeadershipReport:
-    """Return the leader after one round (without the remote: as last seen)."""
+    """Return the leader after one round, or as last seen if not `online` or the remote is unreachable."""
     known_by = ""
     if online:
         try:
@@ -76,9 +77,10 @@ def _report(node: Node, known_by: str = "", *, elected_here: bool = False, advic
 
 
 def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | None = None) -> LeadershipReport:
-    """Campaign if nobody leads, or once the leader has been silent long enough; otherwise report the leader.
+    """Campaign if nobody leads or the leader has been silent for the election timeout. Return who leads then.
 
-    An `agent run` on this node campaigns already: then this only watches it.
+    With `wait`, return only if somebody leads; raise Lost if nobody does within `timeout_s` (default: 1.5 times the
+    failover bound). An `agent run` on this node campaigns itself: then this only watches.
     """
     deadline = time.monotonic() + (node.local.profile.bound_s() * 1.5 if timeout_s is None else timeout_s)
     with contextlib.ExitStack() as held:
@@ -96,7 +98,7 @@ def take_part(node: Node, agent: str, *, wait: bool = False, timeout_s: float | 
 
 
 def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline: float) -> LeadershipReport:
-    first: object = None
+    first_sign: object = None
     while True:
         terms = node.fleet.terms
         if campaign and terms.leader == session.agent and terms.node == node.disk.node:
@@ -107,31 +109,33 @@ def _watch(node: Node, session: Session, *, campaign: bool, wait: bool, deadline
             return _report(
                 node,
                 elected_here=True,
-                advice=f"nobody heartbeats for {session.agent} yet: start `gitcoord "
-                f"agent run --id '{session.agent}'`, or the fleet elects again",
+                advice=f"nothing sends heartbeats for {session.agent} yet: start `gitcoord "
+                f"agent run --id '{session.agent}'`, otherwise the fleet elects another leader",
             )
         sign = node.local.watch.last_sign
-        alive = terms.leader is not None and first is not None and sign != first
-        first = first if first is not None else sign
+        alive = terms.leader is not None and first_sign is not None and sign != first_sign
+        first_sign = first_sign if first_sign is not None else sign
         if terms.leader is not None and (alive or not campaign or (not wait and not session.may_lead)):
             return _report(node)
         if time.monotonic() >= deadline:
             if wait and terms.leader is None:
-                raise Lost("nobody leads yet: no agent may, or none runs; start `gitcoord agent run`")
+                raise Lost("nobody leads yet: no agent that may lead is running. Start `gitcoord agent run`")
             return _report(node)
         node.pause(min(node.local.next_due_s(node.fleet, since_boot_s()) + 0.01, node.local.profile.poll_s))
 
 
 def resign(node: Node, agent: str) -> LeadershipReport:
-    """Step down by an event of the leader's own term: anyone may campaign at once. Raise Lost if the agent does not
-    lead."""
+    """Resign by an event of the leader's own term, so that others campaign at once. Return the report after that.
+
+    Raise Lost if the agent does not lead.
+    """
     [event] = node.append(resignation(node, agent))
     node.confirm(event, "sequenced", timeout_s=60)
     return _report(node)
 
 
 def resignation(node: Node, agent: str) -> Draft:
-    """Return the resignation, after a look at the remote. Raise Lost if the agent does not lead."""
+    """Return the draft of a resignation, after one round. Raise Lost if the agent does not lead."""
     node.sync(tick=False)
     terms = node.fleet.terms
     if terms.leader is None or not same_agent(terms.leader, agent):

@@ -1,8 +1,9 @@
-"""The import of a log of five-field lines: they become events that the importer signs; their first authors stay named.
+"""The import of a log of five-field lines: each becomes an event that the importer signs, and that names its author.
 
-The id of an imported event is made of the fleet, the line's five fields, and how often the same line stood in the file
-before. So a file imported twice, or after it has grown, adds only what is new. Another agent's import is known too once
-it is in the ledger; two agents that import at the same moment have it twice, each in its own name.
+The id of an imported event is derived from the fleet, the line's five fields, and how often the same line came before
+in the file. So an import of the same file, or of a file that has grown, adds only what is new. Lines that another agent
+imported are recognised as soon as they are in the ledger. If two agents import at the same moment, the ledger has the
+lines twice, once by each importer.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class ImportResult:
-    """The result of an import, by kinds of lines."""
+    """The result of an import: how many lines became events, were known, or were bad."""
 
     imported: int = 0
     known: int = 0  # in the ledger or the queue already
@@ -67,11 +68,11 @@ def import_log(
     progress: Callable[[int], None] = lambda end: None,
     dry_run: bool = False,
 ) -> ImportResult:
-    """Queue the lines of `source` as events of `actor`; bad ones go to events.error.log, with their numbers.
+    """Queue the lines of `source` as events of `actor`. When this returns, all are on the local disk.
 
-    `progress` is told how many bytes are done. When this returns, all is on the local disk. Raise Refused if the
-    actor's key is not here. `dry_run` only counts. A line in which a secret seems to stand is a bad one, unless the
-    writer allows secrets.
+    Bad lines go to events.error.log with `name` (of the file) and their numbers. A line that seems to hold a secret is
+    bad, unless the writer allows secrets. `progress` is called with the number of bytes that are done. `dry_run` only
+    counts. Raise Refused if the actor's key is not here.
     """
     node.keyring.signer(actor)
     node.check()
@@ -127,7 +128,7 @@ def nonce_of(fleet_id: str, fields: dict[str, Any], occurrence: int) -> str:
 
 
 class _LineReader:
-    """A factory of drafts from lines; it remembers what came before in the file."""
+    """Makes drafts from the lines of one file, in their order."""
 
     def __init__(
         self,
@@ -137,15 +138,15 @@ class _LineReader:
         others: Mapping[tuple[Any, ...], str],
         own: OwnSecrets | None,
     ) -> None:
-        """Set up the reader. `own`: secrets that must not be in a line, besides all that looks like one; None: anything
-        may."""
+        """Set up the reader. `own` has secrets that no line may hold, besides all that looks like one. If it is None,
+        any line may hold secrets."""
         self.own = own
         self.fleet = fleet
         self.others = others
         self.actor = actor
         self.known = known
         self.counts: Counter[str] = Counter()
-        self.first: dict[int, str] = {}  # the file's interactions, and the event that each began with here
+        self.first: dict[int, str] = {}  # the uid of the first event of each interaction of the file
         self.now = utc_now()
 
     def draft(self, line: Line) -> Draft | None:
@@ -159,7 +160,7 @@ class _LineReader:
         uid = uid_of(self.actor, nonce)
         number = fields["interaction"]
         source = {name: fields[name] for name in ("actor", "timestamp", "interaction")} | {"line": line.number}
-        imported = self.others.get(_same(nonce, fields["content"], source))  # whatever other line has the same nonce
+        imported = self.others.get(_same(nonce, fields["content"], source))  # None if another line has the same nonce
         parent = self.first.setdefault(number, imported or uid) if number is not None else uid
         if uid in self.known or imported is not None:
             return None
@@ -232,12 +233,12 @@ def _check_secret(fields: dict[str, Any], own: OwnSecrets) -> None:
         if kind:
             raise Malformed(
                 f"`{name}` seems to hold a secret: {kind}. The ledger cannot forget, so the line was left "
-                "out; if it is none, import the file again with --allow-secret"
+                "out; if it is no secret, import the file again with --allow-secret"
             )
 
 
 def is_time(text: str) -> bool:
-    """Return whether `text` is a point in time: ISO 8601 with its distance from UTC."""
+    """Return whether `text` is a point in time: ISO 8601 with an offset from UTC."""
     return _TIMESTAMP.match(text) is not None and times.is_time(text)
 
 

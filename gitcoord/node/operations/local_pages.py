@@ -1,7 +1,7 @@
 """Pages in a work folder: a snapshot of the conversations, and `events.log`, rendered on this machine for people.
 
-A file that would hold the same bytes is not touched; any other is written beside, synced and renamed. After a crash at
-any moment, `communication.md` or `communication.md.bak` is a complete page.
+A file whose bytes would not change is not touched. Any other is written to a new file, synced, and renamed. After a
+crash at any moment, `communication.md` or `communication.md.bak` is a complete page.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ from gitcoord.store.home import sharing
 LOG = "events.log"
 BASELINE = (LOG, snapshot.COMMUNICATION, snapshot.ARCHIVE)
 BACKUP = f"{snapshot.COMMUNICATION}.bak"
-FOREIGN = "events.log.old"
+FOREIGN = "events.log.old"  # where an `events.log` is moved that has other lines than ours
 LOCK_S = 60.0  # other processes hold it while they render and write: a second for 100,000 events
 
 
 @contextlib.contextmanager
 def writing(node: Node, folder: Path) -> Iterator[None]:
-    """Hold the lock for pages: one process of this node writes at a time, so that no older page replaces a newer
-    one."""
+    """Hold the lock for pages: one process of this node writes at a time, so that no older page replaces a newer one.
+
+    Raise Refused if `folder` is no place to write, GitcoordError on a timeout.
+    """
     work_files.check_ground(folder, Path.cwd())
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -48,13 +50,15 @@ def writing(node: Node, folder: Path) -> Iterator[None]:
                 yield
     except filelock.Timeout:
         raise GitcoordError(
-            f"another process writes pages for more than {LOCK_S:.0f} s: end it, then try again"
+            f"another process has been writing pages for {LOCK_S:.0f} s: end it, then try again"
         ) from None
 
 
 def write_snapshot(node: Node, folder: Path, *, recent: int | None = None) -> list[str]:
-    """Bring the snapshot in `folder` up to what this node knows, queued events included; return the files that
-    changed."""
+    """Update the snapshot in `folder` to what this node knows, queued events included. Return the files that changed.
+
+    `recent` is the number of conversations on the first page; None: the fleet's setting.
+    """
     with writing(node, folder):
         branch = with_pending(node)
         layout = ledger_pages.layout_of(branch.fleet)
@@ -64,8 +68,10 @@ def write_snapshot(node: Node, folder: Path, *, recent: int | None = None) -> li
 
 
 def put_pages(folder: Path, pages: Mapping[str, bytes]) -> list[str]:
-    """Write the pages that differ from the files there; the archive first, so that each event is always on some
-    page."""
+    """Write the pages that differ from the files there, and return their paths.
+
+    The archive is written first, so that each event is on some page at any moment.
+    """
     order = sorted(pages, key=lambda path: (path == snapshot.COMMUNICATION, path == snapshot.ARCHIVE, path))
     changed = []
     for path in order:
@@ -85,10 +91,10 @@ def is_whole(page: bytes) -> bool:
 
 
 def write_log(node: Node, folder: Path) -> tuple[bool, Path | None]:
-    """Bring `events.log` in `folder` up to date: every event's own line, then the queued ones.
+    """Update `events.log` in `folder`: the line of every event in the ledger, then those of the queue.
 
-    Return whether it changed, and where foreign content was moved. A reader sees lines being added, except where queued
-    ones found another order in the ledger.
+    Return whether it changed, and where foreign content was moved (None if there was none). Lines are only appended,
+    except where queued events got another order in the ledger.
     """
     with writing(node, folder):
         path = folder / LOG
@@ -109,7 +115,10 @@ def write_log(node: Node, folder: Path) -> tuple[bool, Path | None]:
 
 
 def _keep_foreign(folder: Path, old: bytes, ours: Sequence[bytes]) -> Path | None:
-    """Move lines that no gitcoord wrote aside: they are the user's own, and never overwritten."""
+    """Move a file aside if gitcoord did not write all its lines: those are the user's, and never overwritten.
+
+    Return where it was moved; None if all lines are events.
+    """
     lines = lines_of(old)
     if lines and not old.endswith(b"\n") and any(line.startswith(lines[-1]) for line in ours):
         lines.pop()  # torn by a crash while it was added
@@ -137,7 +146,10 @@ def _is_event(line: bytes) -> bool:
 
 
 def write_baseline(path: Path) -> list[str]:
-    """Write the original file layout, where it is missing: empty logs and pages, and a folder for scripts."""
+    """Write what is missing of the original file layout: empty logs and pages, and a folder for scripts.
+
+    Return the names of what was made.
+    """
     pages = {
         snapshot.COMMUNICATION: snapshot.communication([], Layout(), position=0),
         snapshot.ARCHIVE: snapshot.archive([], Layout()),
@@ -154,18 +166,18 @@ def write_baseline(path: Path) -> list[str]:
 
 
 def with_pending(node: Node) -> LedgerBranch:
-    """Return the log as this node knows it, as if its queued events followed the ledger's as they are."""
+    """Return the ledger as this node knows it, as if the events in its queue were sequenced next."""
     pending = node.disk.pending()  # BEFORE the ledger, as above
     branch = node.replica.branch
     pending = [event for event in pending if event.uid not in branch.fleet.positions]
     if not pending:
         return branch
     fleet = FleetState.load(branch.fleet.dump(), FEATURES)
-    taken = []
+    appended = []
     for event in pending:
         with contextlib.suppress(Inadmissible):
-            taken.append(fleet.append_verified(event).event.line)
-    fleet.position = branch.fleet.position  # the page tells the ledger's position: the queue has none yet
+            appended.append(fleet.append_verified(event).event.line)
+    fleet.position = branch.fleet.position  # the page shows the ledger's position: queued events have none yet
     ahead = LedgerBranch(branch.objects, fleet)
-    ahead.log = Log(branch.log.segments, branch.log.counts, (*branch.log.open, *taken))
+    ahead.log = Log(branch.log.segments, branch.log.counts, (*branch.log.open, *appended))
     return ahead

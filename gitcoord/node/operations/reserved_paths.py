@@ -1,4 +1,4 @@
-"""Reserved paths: which reservations of others some paths touch, as far as this clone knows without the remote."""
+"""Reserved paths: which reservations of other agents contain given paths, as far as this clone knows."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ Reservation = Mapping[str, Any]  # as `gitcoord reservations --json` has it
 Touched = Mapping[str, Any]  # `touches`: paths, `reservation`
 
 
-def look(
+def check(
     writer: Writer, folder: Path, paths: Sequence[str], agent: str, *, tell: Callable[[str, str], None] | None = None
 ) -> tuple[list[Touched], bool]:
-    """Return which reservations of others the paths touch, and whether to refuse that. Raise GitcoordError.
+    """Return the reservations of others that contain some of the paths, and whether the hook is to refuse that.
 
-    `folder`: the work tree that asks. `agent`: who asks there ("": not known).
+    `folder` is the work tree that asks, and `agent` the agent that works there ("" if unknown). The remote is not
+    asked. Raise GitcoordError if this clone's state cannot be read.
     """
     seen = status_cache.read(writer.home)
     if seen is None:  # no round has ended here since the last fetch
@@ -36,7 +37,7 @@ def look(
 
 
 def _is_own(one: Reservation, agent: str, node: str, place: str) -> bool:
-    """Return whether the reservation is the actor's own. If no actor is named, those of this work tree are."""
+    """Return whether the reservation is the agent's own; if no agent is named, whether it is of this work tree."""
     same = one["agent"].casefold() == agent.casefold() or not agent
     return same and (one["node"], one["place"]) == (node, place)
 
@@ -47,6 +48,6 @@ def touched(held: Iterable[Reservation], changed: Sequence[str]) -> list[Touched
 
     found: list[Touched] = []
     for one in held:
-        hit = [path for path in changed if any(paths.matches(pattern, path) for pattern in one["paths"])]
-        found += [{"touches": hit, "reservation": one}] if hit else []
+        inside = [path for path in changed if any(paths.matches(pattern, path) for pattern in one["paths"])]
+        found += [{"touches": inside, "reservation": one}] if inside else []
     return found

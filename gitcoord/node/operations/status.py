@@ -30,10 +30,10 @@ MIRROR_SHOWN = 250  # characters: what to do about it stands at the end
 TEXT_SHOWN = 100  # characters of an error: git may print much
 
 
-LOST = {  # trouble that only a person can fix, by the outcome of the recovery
-    "escalated": "somebody has to look after it (`gitcoord recovery show`)",
-    "failed": "all that `recovery` lists was tried in vain (`gitcoord recovery show`)",
-    "degraded": "nobody does what it did (`gitcoord recovery show`)",
+LOST = {  # what only a person can fix, by the outcome of the recovery
+    "escalated": "a person has to take care of it (`gitcoord recovery show`)",
+    "failed": "every step of the setting `recovery` failed (`gitcoord recovery show`)",
+    "degraded": "no agent has taken over its work (`gitcoord recovery show`)",
 }
 
 
@@ -46,7 +46,7 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
     states = {
         agent: liveness.state(one, looked_s or now_s, poll_s=profile.poll_s)
         for agent, one in liveness.newest(observed).items()
-    }  # as of the last look: our outage is no silence
+    }  # as of the last fetch: our own outage makes nobody silent
     value: dict[str, Any] = {
         "schema": "gitcoord.status/1",
         "fleet": writer.config.fleet_id,
@@ -91,7 +91,7 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
         value["snapshot"] = {"position": cached.snapshot, "behind": cached.position - cached.snapshot}
     if (
         profile.pushes_per_minute is not None
-    ):  # the host's recommendation for all, and the number of nodes that share it
+    ):  # the host recommends a rate for the whole fleet, which the living nodes share
         alive = {one.node for one in observed if liveness.state(one, now_s, poll_s=profile.poll_s) == liveness.ALIVE}
         value["pushes_per_minute"] = {"fleet": profile.pushes_per_minute, "nodes": len(alive | {writer.disk.node})}
     value["attention"] = attention(value, now_s)
@@ -105,8 +105,8 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     if value["paused"]:
         found.append(f"paused: {value['paused']}; fix that, then run `gitcoord resume`")
     if not value["online"]:  # said once, for the queue too: no other command helps meanwhile
-        queued = f"; {count(queue['events'], 'event')} queued, to go out when it answers" if queue["events"] else ""
-        found.append(f"offline: {value['problem']}{queued}; `gitcoord doctor` looks into it")
+        queued = f"; {count(queue['events'], 'event')} queued until it answers" if queue["events"] else ""
+        found.append(f"offline: {value['problem']}{queued}; `gitcoord doctor` looks for the cause")
     elif queue["events"] and queue["oldest_s"] >= QUEUE_LATE_S:
         found.append(
             f"{count(queue['events'], 'event')} queued, the oldest for {times.roughly(queue['oldest_s'])}: "
@@ -122,15 +122,15 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
             f"the leader, {leader['agent']}, is {leader['state']}: run `gitcoord elect` to see more, or to campaign"
         )
     for one in value["left"][:LEFT_SHOWN]:
-        found.append(f"{one['ref']} stays on the remote: {cut(one['why'], TEXT_SHOWN)}; `gitcoord doctor` tells more")
+        found.append(f"{one['ref']} cannot be used: {cut(one['why'], TEXT_SHOWN)}; run `gitcoord doctor`")
     mirror = value["mirror"]
     if mirror is not None and mirror["problem"]:
         why = cut(mirror["problem"], MIRROR_SHOWN)
         found.append(f"the mirror at {mirror['remote']} is behind, and the fleet goes on without it: {why}")
     if value["proposals"]:
         found.append(
-            f"{count(value['proposals'], 'proposal')} of the leader's to be approved or rejected: "
-            "`gitcoord autonomy proposals` shows what waits"
+            f"{count(value['proposals'], 'proposal')} of the leader to approve or reject: "
+            "run `gitcoord autonomy proposals`"
         )
     found += [
         f"{count(one['events'], 'event')} that {one['agent']}'s handler failed on, the newest "
@@ -146,7 +146,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     for one in value["lost"]:
         when = _epoch_s(one["since"])
         since = f", since {times.roughly(max(0.0, now_s - when))}" if when is not None else ""
-        what = LOST.get(one["outcome"], "`gitcoord recovery show` tells what is done about it")
+        what = LOST.get(one["outcome"], "`gitcoord recovery show` shows what is done about it")
         found.append(f"{one['agent']} is gone{since}: {what}")
     found += [
         f"{one['id']} is {one['state']}, last heard of {times.roughly(one['heard_s'])} ago on node {one['node']}"
@@ -177,7 +177,7 @@ def _mirror(writer: Writer, cached: CachedStatus, now_s: float) -> dict[str, Any
 
 
 def _why_waiting(writer: Writer, cached: CachedStatus) -> str | None:
-    """Return why the first event of the queue takes no place today; None if no reason is known."""
+    """Return why the ledger does not take the first event of the queue today; None if no reason is known."""
     first = next(iter(_waiting(writer, cached)), None) if cached.full else None
     if first is None:
         return None
@@ -187,7 +187,7 @@ def _why_waiting(writer: Writer, cached: CachedStatus) -> str | None:
 
 
 def describe_finding(one: Mapping[str, Any]) -> str:
-    """Return an error, or an event without effect, in one line; `gitcoord events` shows all of it."""
+    """Return one line about an error or an event without effect; `gitcoord events` shows all of it."""
     place = f"position {one['position']}" if one["position"] else "queued"
     return f"{place}, {one['actor']}: {cut(one['text'], TEXT_SHOWN)}"
 
@@ -211,7 +211,7 @@ def _agents(
     running: Sequence[str],
     now_s: float,
 ) -> list[dict[str, Any]]:
-    """Return every member, those first that need attention first."""
+    """Return a row for each member: the leader first, then those that need attention."""
     newest = liveness.newest(observed)
     agents = []
     for member in cached.members:
@@ -238,10 +238,10 @@ def _agents(
 def _stale(
     home: Home, cached: CachedStatus, observed: Sequence[Observation], looked_s: float | None, poll_s: float
 ) -> list[dict[str, Any]]:
-    """Return the tasks whose holders give no sign of life, those first that go back first."""
+    """Return a row for each task whose holder gives no sign of life, sorted by the time that its lease has left."""
     if looked_s is None or not cached.tasks:
         return []
-    from gitcoord.features.tasks import leases  # only now: a status without tasks needs no feature
+    from gitcoord.features.tasks import leases  # imported late: a status without tasks needs no feature
     from gitcoord.features.tasks.state import Heard
 
     seen = liveness.standings(observed, looked_s, poll_s=poll_s)
@@ -266,7 +266,7 @@ def _stale(
 
 
 def _failed(home: Home) -> list[dict[str, Any]]:
-    """Return dead letters of this node's agents; those that are marked for a replay need nobody."""
+    """Return a row for each agent of this node with dead letters. Those marked for a replay need no person."""
     found = []
     for agent, letters in dead_letters.everyones(home.path):
         left = [one for one in letters if not one.replay]

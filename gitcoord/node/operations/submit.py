@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIMEOUT_S = 60.0  # for the ledger's judgement
-BUSY_S = 5.0  # for the round of another process of this node
+TIMEOUT_S = 60.0  # until the event is sequenced and judged
+BUSY_S = 5.0  # while another process of this node does a round
 
 
-class _Takes(Protocol):
+class _HasArguments(Protocol):
     """A command, a query, or anything else that takes arguments."""
 
     @property
@@ -40,26 +40,26 @@ class _Takes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """The result of a command: its events, how far they got, and what the feature says of it."""
+    """The result of a command: its events, their level and position, and the feature's answer."""
 
     events: tuple[Event, ...]
     level: str
     position: int | None
     answer: Answer
-    trouble: GitcoordError | None = None  # why the events got no further, if that is no failure
+    trouble: GitcoordError | None = None  # why the events are not sequenced yet, if the command may end without that
 
 
 def named(name: str) -> Command | Query:
-    """Return the command or query that people type as `name`, such as `task claim`. Raise Refused."""
+    """Return the command or query that people type as `name`, such as `task claim`. Raise Refused if there is none."""
     word = name.split(" ")[0]
     for feature, words in LISTED.items():
         if word in words and name in FEATURES[feature].COMMANDS:
             return FEATURES[feature].COMMANDS[name]
-    raise Refused(f"no command {name!r}: `gitcoord --help` shows what there is")
+    raise Refused(f"no command {name!r}: `gitcoord --help` lists the commands")
 
 
 def context(node: Node, actor: str) -> Context:
-    """Return the context of `actor` here and now."""
+    """Return the context in which `actor` acts: this node's fold, the time, and what this node knows of the others."""
     fleet = node.fleet
     member = fleet.members.get(actor)
     return Context(
@@ -86,10 +86,10 @@ def _head_of(node: Node, repo: str, pr: int) -> str:
     return ""
 
 
-def arguments(what: _Takes, given: Mapping[str, Any]) -> BaseModel:
+def arguments(what: _HasArguments, raw_args: Mapping[str, Any]) -> BaseModel:
     """Return the checked arguments. Raise Refused, naming the argument and what is wrong with it."""
     try:
-        return what.arguments.model_validate(dict(given))
+        return what.arguments.model_validate(dict(raw_args))
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         name = " ".join(str(part) for part in first["loc"][:1]) or "the arguments"
@@ -98,26 +98,26 @@ def arguments(what: _Takes, given: Mapping[str, Any]) -> BaseModel:
 
 
 def ask(
-    node: Node, query: Query, given: Mapping[str, Any], *, actor: str, again: bool = True
+    node: Node, query: Query, raw_args: Mapping[str, Any], *, actor: str, again: bool = True
 ) -> Sequence[Answer] | Answer:
-    """Answer from the fold as this node has it; with `again`, sync once for what is not known here. Raise Refused."""
-    asked = arguments(query, given)
+    """Return the query's answer from this node's fold. With `again`, sync once before a refusal. Raise Refused."""
+    args = arguments(query, raw_args)
     if not again:
-        return query.ask(context(node, actor), asked)
-    return judge_with_sync(node, lambda: query.ask(context(node, actor), asked))
+        return query.ask(context(node, actor), args)
+    return judge_with_sync(node, lambda: query.ask(context(node, actor), args))
 
 
-def beside(node: Node, query: Query, given: Mapping[str, Any], *, actor: str) -> Answer:
-    """Return what the query says beside its rows, from the fold as this node has it."""
-    return query.beside(context(node, actor), arguments(query, given)) if query.beside is not None else {}
+def beside(node: Node, query: Query, raw_args: Mapping[str, Any], *, actor: str) -> Answer:
+    """Return what the query answers beside its rows, from this node's fold; {} if it has nothing to add."""
+    return query.beside(context(node, actor), arguments(query, raw_args)) if query.beside is not None else {}
 
 
-def propose(node: Node, command: Command, given: Mapping[str, Any], *, actor: str) -> Sequence[NewEvent]:
-    """Return the events that the command would write. Raise Refused, or Lost if that is known already."""
-    asked = arguments(command, given)
+def propose(node: Node, command: Command, raw_args: Mapping[str, Any], *, actor: str) -> Sequence[NewEvent]:
+    """Return the events that the command would write. Raise Refused, or Lost if somebody else is known to be first."""
+    args = arguments(command, raw_args)
 
     def judged() -> Sequence[NewEvent]:
-        proposals = command.decide(context(node, actor), asked)
+        proposals = command.decide(context(node, actor), args)
         for one in proposals:
             try:
                 typed(node.fleet.types.model_of(one.type), one.content, one.data)
@@ -133,7 +133,7 @@ def check_right(node: Node, actor: str, type_: str, *, re: str | None, data: Map
     """Raise Refused if the ledger shows that `actor` may not write such an event. The fold is the judge."""
     reason = rights.why_not(node.fleet, type_, actor=actor, re=re, data=data)
     if reason is not None:
-        raise Refused(f"{reason}: `gitcoord agent roles` shows who is what")
+        raise Refused(f"{reason}: `gitcoord agent roles` lists the roles")
 
 
 def drafted(node: Node, proposals: Sequence[NewEvent], actor: str) -> list[Draft]:
@@ -142,7 +142,7 @@ def drafted(node: Node, proposals: Sequence[NewEvent], actor: str) -> list[Draft
 
 
 def judge_with_sync(node: Node, judge: Callable[[], T]) -> T:
-    """Sync once before reporting a refusal: the local state may be stale."""
+    """Return what `judge` returns. Sync once before reporting a refusal: the local state may be stale."""
     try:
         return judge()
     except (Refused, Lost):
@@ -160,34 +160,35 @@ def _sync_once(node: Node) -> None:
         try:
             node.sync(tick=False, lock_timeout_s=0)
             return
-        except filelock.Timeout:  # another process of this node syncs now, perhaps since before the news
+        except filelock.Timeout:  # the round of another process may have fetched before the news came
             node.pause(0.05)
 
 
 def act(
-    node: Node, command: Command, given: Mapping[str, Any], *, actor: str, timeout_s: float = TIMEOUT_S
+    node: Node, command: Command, raw_args: Mapping[str, Any], *, actor: str, timeout_s: float = TIMEOUT_S
 ) -> CommandResult:
-    """Write what the command asks for, and wait for the ledger's judgement.
+    """Write the command's events, wait until the ledger has judged them, and return the result.
 
-    Raise Refused; NoEffect (a Lost) if the event has none, for instance if somebody else was first (a command with
-    `tries` decides again before that); NotConfirmed if the ledger has not judged it within `timeout_s` (it is queued
-    all the same).
+    Raise Refused; NoEffect (a Lost) if an event has no effect, for instance if somebody else was first (a command with
+    `tries` is retried before that); NotConfirmed if the events are not sequenced within `timeout_s` (they stay queued).
     """
     for left in reversed(range(command.tries)):
         try:
-            result = _act_once(node, command, given, actor=actor, timeout_s=timeout_s)
+            result = _act_once(node, command, raw_args, actor=actor, timeout_s=timeout_s)
             break
         except Lost:
             if not left:
                 raise
     if command.shows is None:
         return result
-    shown = command.shows(context(node, actor), arguments(command, given))
+    shown = command.shows(context(node, actor), arguments(command, raw_args))
     return replace(result, answer={**result.answer, **shown})
 
 
-def _act_once(node: Node, command: Command, given: Mapping[str, Any], *, actor: str, timeout_s: float) -> CommandResult:
-    drafts = drafted(node, propose(node, command, given, actor=actor), actor)
+def _act_once(
+    node: Node, command: Command, raw_args: Mapping[str, Any], *, actor: str, timeout_s: float
+) -> CommandResult:
+    drafts = drafted(node, propose(node, command, raw_args, actor=actor), actor)
     if not drafts:
         return CommandResult((), "sequenced", None, {})
     events = tuple(node.append(*drafts))
@@ -197,7 +198,7 @@ def _act_once(node: Node, command: Command, given: Mapping[str, Any], *, actor: 
         )
     except NoEffect:  # the first event without effect is reported below
         level, position = "sequenced", None
-    except GitcoordError as wrong:  # whatever the remote answered: an event that nobody judges needs only this disk
+    except GitcoordError as wrong:  # an event whose judgement nobody waits for is done once it is on this disk
         if command.judged:
             raise
         return CommandResult(events, node.level(events[-1])[0], None, {}, wrong)

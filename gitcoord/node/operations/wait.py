@@ -17,30 +17,30 @@ from gitcoord.node.operations import submit
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
-LOOK_S = 0.05  # between two looks at this node's files
+CHECK_S = 0.05  # between two checks of the condition
 
 _Check = Callable[[], ConditionStatus]
 
 
 def wait_for(node: Node, text: str, *, actor: str, timeout_s: float) -> str:
-    """Return the condition's state, in words, once `text` is true.
+    """Wait until the condition `text` is met, and return a description of its state.
 
-    Raise Refused if that is no condition; GitcoordError if it can never become true; NotConfirmed if it has not within
+    Raise Refused if `text` is no condition; GitcoordError if it can never be met; NotConfirmed if it is not met within
     `timeout_s`; BadCredentials and Denied if the remote refuses access.
     """
     check: _Check | None = None
     status = ConditionStatus(False, "")
     for _ in _polls(node, time.monotonic() + timeout_s):
-        check = check or _checking(node, text, actor)  # after the first round: the object of the condition may be new
+        check = check or _check_of(node, text, actor)  # after the first round: the object of the condition may be new
         status = check()
         if status.met:
             return status.words
         if status.never:
-            raise GitcoordError(f"{text!r} can never be: {status.words}")
-    raise NotConfirmed(f"{text!r} is not so after {timeout_s:.1f} s: {status.words}")
+            raise GitcoordError(f"{text!r} can never be met: {status.words}")
+    raise NotConfirmed(f"{text!r} was not met within {timeout_s:.1f} s: {status.words}")
 
 
-def _checking(node: Node, text: str, actor: str) -> _Check:
+def _check_of(node: Node, text: str, actor: str) -> _Check:
     words = text.split()
     if words[:1] == ["event"] and len(words) == 2:
         return _event(node, event_type(words[1]))
@@ -76,4 +76,4 @@ def _polls(node: Node, deadline_s: float) -> Iterator[None]:
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
             return
-        node.pause(min(LOOK_S, left_s))
+        node.pause(min(CHECK_S, left_s))

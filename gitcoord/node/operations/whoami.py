@@ -1,4 +1,4 @@
-"""Who acts here: the agent that a command writes as, why that one, with which key, what it holds, what waits for it."""
+"""`gitcoord whoami`: the agent that a command writes as, why that one, its key, what it holds, what waits for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gitcoord.node.operations import submit
 
 
 def whoami(node: Node, agent: str, source: str) -> dict[str, Any]:
-    """Return what is known of the acting agent, as far as this clone has folded the ledger."""
+    """Return `whoami --json` for the acting agent, from this clone's fold. `source` says what chose the agent."""
     member = node.fleet.members.get(agent)
     ctx = submit.context(node, agent)
     held = picture.tasks_of(ctx, agent)
@@ -38,7 +38,7 @@ def whoami(node: Node, agent: str, source: str) -> dict[str, Any]:
 
 
 def _key(node: Node, agent: str) -> tuple[str | None, str]:
-    """Return the fingerprint of the agent's key, and where the key is kept; None and the reason if it is not here."""
+    """Return the fingerprint of the agent's key and where the key is stored; None and the reason if it is not here."""
     try:
         key = fingerprint(node.keyring.signer(agent).key)
     except GitcoordError as wrong:
