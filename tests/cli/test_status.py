@@ -110,7 +110,7 @@ def test_an_agent_that_is_gone_and_whom_nobody_replaced_is_told_of(alice: Clone)
     path.write_text(json.dumps({**glance, "lost": lost}))
     told = alice("status", "--json").json()
     assert told["lost"] == lost
-    assert any("bob is gone, since" in line and "somebody has to look after it" in line for line in told["attention"])
+    assert any("bob is gone, since" in line and "a person has to take care of it" in line for line in told["attention"])
 
 
 def test_a_task_whose_holder_is_gone_comes_first(alice: Clone, bob: Clone) -> None:
@@ -180,9 +180,9 @@ def test_an_outbox_that_cannot_be_fetched_is_named_and_the_doctor_tells_more(ali
     assert "left on the remote: refs/gitcoord/nodes/evil-0000" in told.err and "go on" in told.err
     value = alice("status", "--json").json()
     assert [one["ref"] for one in value["left"]] == ["refs/gitcoord/nodes/evil-0000"]
-    assert any(line.startswith("! refs/gitcoord/nodes/evil-0000 stays") for line in alice("status").out.splitlines())
+    assert any(line.startswith("! refs/gitcoord/nodes/evil-0000 cannot be used") for line in alice("status").out.splitlines())
     findings = [one for one in alice("doctor", "--json", code=None).json()["findings"] if one["check"] == "outboxes"]
-    assert any("evil-0000 stays on the remote" in one["seen"] for one in findings)
+    assert any("evil-0000 cannot be used" in one["seen"] for one in findings)
     bob("append", "note", "meanwhile")
     alice("sync")
     assert "meanwhile" in alice("events").out
@@ -198,8 +198,11 @@ def test_the_doctor_tells_what_others_put_among_the_outboxes(alice: Clone) -> No
     git("update-ref", "refs/gitcoord/nodes/Odd", ledger)
     git("update-ref", own, ledger)
     seen = " ".join(one["seen"] for one in alice("doctor", "--json", code=None).json()["findings"])
-    assert "1 refs, which can be no outboxes by their names" in seen and "refs/gitcoord/nodes/Odd" in seen
-    assert f"{own}, which is this node's, holds what was not written here" in seen
+    assert (
+        "1 refs are ignored, because their names are not those of outboxes" in seen
+        and "refs/gitcoord/nodes/Odd" in seen
+    )
+    assert f"{own}, the outbox of this node, has content that this node did not write" in seen
 
 
 def spoil(clone: Clone, node: str) -> None:

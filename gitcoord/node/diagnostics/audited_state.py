@@ -1,4 +1,4 @@
-"""The audited state: a fold that also reports what no honest node could have written, and compares files on its way."""
+"""The audited state: a fold that also reports what no honest node could have written, and compares files with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gitcoord.core.format.keys import Verifier
 from gitcoord.features import FEATURES, conversation
 from gitcoord.features.pages.snapshot import Entry
 
-STEP_EVENTS = 500  # between two signs of progress
+STEP_EVENTS = 500  # between two reports of progress, and in one task of the pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class VerifyFinding:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """The result of verifying. `races`: events without effect that lost an honest race; `notes`: for a person."""
+    """The result of verifying. `races` counts events without effect that lost an honest race; people read `notes`."""
 
     position: int = 0
     commits: int = 0
@@ -43,7 +43,7 @@ class VerifyReport:
 
 
 class AuditedState(FleetState):
-    """A fleet state that tells forged events without effect from those that were merely late."""
+    """A fleet state that distinguishes forged events without effect from those that were merely late."""
 
     def __init__(
         self,
@@ -59,12 +59,12 @@ class AuditedState(FleetState):
         self.revoked_at = 0  # position of a line that revoked the effect of earlier ones
         self._before = list(report.findings), list(report.notes), report.races
         self.entries: list[Entry] = []  # what pages show: each line is parsed once
-        self.moments: dict[int, list[Callable[[AuditedState], None]]] = {}
+        self.comparisons: dict[int, list[Callable[[AuditedState], None]]] = {}  # to make at a position
         self._unchecked: list[Event] = []
-        self._answers: list[Future[bool]] = []
+        self._results: list[Future[bool]] = []
 
     def anew(self) -> AuditedState:
-        """Begin again, knowing which keys are revoked: earlier findings were of a fold without that knowledge."""
+        """Return a new state that knows which keys are revoked. Findings of the fold without that knowledge go."""
         self.report.findings[:], self.report.notes[:], self.report.races = self._before
         other = AuditedState(
             self.verifier,
@@ -76,12 +76,14 @@ class AuditedState(FleetState):
         )
         if self.pool is not None:
             self._hand_over(self.pool)  # lines that were read before are not checked again
-        other.moments, other._answers, other.revoked_at = self.moments, self._answers, self.position
+        other.comparisons, other._results, other.revoked_at = self.comparisons, self._results, self.position
         return other
 
     def check_signature(self, event: Event) -> None:
-        """Check the signature; with a pool, beside the fold: 65 of the 100 µs that an event costs are spent without the
-        interpreter."""
+        """Check the signature, in the pool if there is one: 65 of the 100 µs that an event costs run without the GIL.
+
+        Raise Inadmissible for a bad one if there is no pool; otherwise `all_signed` reports it.
+        """
         if self.position < self.since:
             return
         if self.pool is None or self.position == 0:
@@ -93,43 +95,45 @@ class AuditedState(FleetState):
 
     def _hand_over(self, pool: ThreadPoolExecutor) -> None:
         chunk, self._unchecked = self._unchecked, []
-        self._answers.append(pool.submit(_all_signed, self.verifier, chunk, self.id or ""))
+        self._results.append(pool.submit(_all_signed, self.verifier, chunk, self.id or ""))
 
     def all_signed(self) -> bool:
-        """Return whether every signature was good. If not, what was folded since is worthless."""
+        """Return whether every signature is good. If not, the fold is worthless from the first bad one on."""
         if self.pool is not None:
             self._hand_over(self.pool)
-        return all(answer.result() for answer in self._answers)
+        return all(answer.result() for answer in self._results)
 
     def apply(self, event: Event) -> SequencedEvent:
         forged = self._forged(event) if self.position >= self.since else None
-        recorded = super().apply(event)
-        self.entries.append(conversation.entry(recorded.position, event))
-        if recorded.void is not None and recorded.position > self.since:
+        sequenced = super().apply(event)
+        self.entries.append(conversation.entry(sequenced.position, event))
+        if sequenced.void is not None and sequenced.position > self.since:
             if forged or event.type in CONTROL:
                 self.report.add(
                     forged or "election",
-                    f"position {recorded.position}",
-                    f"{event.type} by {event.actor} from {event.node}: {recorded.void}",
+                    f"position {sequenced.position}",
+                    f"{event.type} by {event.actor} from {event.node}: {sequenced.void}",
                 )
             else:
                 self.report.races += 1
-        looks = self.moments.get(recorded.position, ())
-        if looks and recorded.position < self.revoked_at:
+        comparisons = self.comparisons.get(sequenced.position, ())
+        if comparisons and sequenced.position < self.revoked_at:
             self.report.notes.append(
-                f"files of position {recorded.position} are not compared: position "
+                f"files of position {sequenced.position} are not compared: position "
                 f"{self.revoked_at} has revoked a key that counted when they were written"
             )
-            looks = ()
-        for look in looks:
-            look(self)
-        if recorded.position % STEP_EVENTS == 0:
-            self.progress(recorded.position)
-        return recorded
+            comparisons = ()
+        for compare in comparisons:
+            compare(self)
+        if sequenced.position % STEP_EVENTS == 0:
+            self.progress(sequenced.position)
+        return sequenced
 
     def _forged(self, event: Event) -> str | None:
-        """Return what is wrong with an event that no honest node can have written. Call it before the event is
-        folded."""
+        """Return what is wrong with an event that no honest node can have written; None if nothing is.
+
+        Call it before the event is folded.
+        """
         member = self.members.get(event.actor)
         if member is not None and member.key != event.key:
             return "wrong_key"

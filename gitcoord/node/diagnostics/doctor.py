@@ -1,5 +1,4 @@
-"""The doctor: examines everything that gitcoord depends on, names a fix for each trouble, and applies it if asked
-to."""
+"""The doctor: examines everything that gitcoord depends on, and names a fix for each problem, or applies it."""
 
 from __future__ import annotations
 
@@ -9,27 +8,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gitcoord.node.diagnostics import fleet_checks, host_checks, local_checks, remote_checks
-from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, performed
+from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, perform
 from gitcoord.node.store_repair import rebuild_store
 from gitcoord.store.git import repo_health, repo_location, spawn
 
 __all__ = ["FAIL", "OK", "WARN", "DoctorFinding", "examine", "exit_code", "rebuild_store"]
 
 PYTHON_MIN = (3, 11)
-PYTHON_READS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
+PYTHON_READS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")  # variables with paths of code that Python runs
 
 
 def examine(path: Path, *, fix: bool = False, more: Mapping[str, Check] | None = None) -> Iterator[DoctorFinding]:
-    """Yield every diagnosis as it is made. Without `fix` nothing is changed; the remote sees scratch refs that go
-    again.
+    """Yield every finding as it is made. Without `fix` nothing is changed, except for scratch refs on the remote that
+    are removed again.
 
-    `more`: checks of the layers above, which need no fleet.
+    `more` has checks of the layers above, by name; they need no fleet.
     """
     ctx = DoctorContext(path.resolve(), fix)
     anywhere = {*OUTSIDE, *(more or ())}
     for name, check in (CHECKS | dict(more or {})).items():
         if name in anywhere or ctx.config is not None or (name in remote_checks.ANYWHERE and ctx.url):
-            yield from performed(name, check, ctx)
+            yield from perform(name, check, ctx)
 
 
 def exit_code(findings: list[DoctorFinding]) -> int:
@@ -62,7 +61,7 @@ def _environment(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     wrong = []
     for name in PYTHON_READS:
         places = os.environ.get(name, "").split(os.pathsep) if os.environ.get(name) else []
-        wrong += [f"{name} names {place or 'the working folder'}" for place in places if _is_of_checkout(place, top)]
+        wrong += [f"{name} names {place or 'the working folder'}" for place in places if _is_in_checkout(place, top)]
     if wrong:
         yield DoctorFinding(
             "environment",
@@ -76,8 +75,8 @@ def _environment(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding("environment", OK, "no variable makes Python read files of the checkout")
 
 
-def _is_of_checkout(place: str, top: Path | None) -> bool:
-    """Return whether a path in a variable is looked for in the working folder, or is in the checkout."""
+def _is_in_checkout(place: str, top: Path | None) -> bool:
+    """Return whether a path of a variable is relative to the working folder, or in the checkout."""
     path = Path(place)
     return not path.is_absolute() or (top is not None and path.resolve().is_relative_to(top))
 
@@ -86,7 +85,7 @@ OUTSIDE: dict[str, Check] = {
     "git": _git,
     "python": _python,
     "environment": _environment,
-    "fleet": DoctorContext.look_around,
+    "fleet": DoctorContext.find_fleet,
 }
 CHECKS: dict[str, Check] = (
     OUTSIDE | local_checks.CHECKS | remote_checks.CHECKS | host_checks.CHECKS | fleet_checks.CHECKS

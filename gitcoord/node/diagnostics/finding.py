@@ -1,4 +1,4 @@
-"""A diagnosis: what was examined, its state, what was seen, and the fix."""
+"""A finding of the doctor, and the context in which its checks examine a clone."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gitcoord.store.home.home import Home
 from gitcoord.store.home.records import Config
 
 OK, WARN, FAIL = "ok", "warn", "fail"
-PROBE_S_MAX = 30.0  # for one conversation with the remote: somebody waits for the doctor
+PROBE_S_MAX = 30.0  # for one request to the remote: a person waits for the doctor
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """One result of a check. `state` is "ok", "warn" or "fail"; `fix` is empty if there is nothing to do."""
+    """One result of a check. `state` is "ok", "warn" or "fail"; `seen` is what was found; `fix` may be ""."""
 
     check: str
     state: str
@@ -42,7 +42,7 @@ class DoctorContext:
     home: Home | None = None
     config: Config | None = None
     url: str | None = None
-    refs: dict[str, Oid] | None = None  # of the remote, once it answered
+    refs: dict[str, Oid] | None = None  # of the remote; None until it has answered
     bad_credentials: bool = False
 
     @property
@@ -51,7 +51,7 @@ class DoctorContext:
         return f"{self.config.namespace if self.config else 'refs/gitcoord'}/nodes/"
 
     def probe(self, other: str | None = None) -> Probe:
-        """Return a throw-away repository from which the remote, or an `other` one, is asked."""
+        """Return a temporary repository from which the remote, or the remote `other`, is examined."""
         assert self.url is not None and self.common is not None
         return Probe(
             self.url if other is None else local_repo.remote_url(self.common, other) or other,
@@ -61,7 +61,7 @@ class DoctorContext:
             outbox_prefix=self.outbox_prefix,
         )
 
-    def look_around(self) -> Iterator[DoctorFinding]:
+    def find_fleet(self) -> Iterator[DoctorFinding]:
         """Find the clone and the fleet."""
         self.common = local_repo.find_common_dir(self.path)
         if self.common is None:
@@ -91,8 +91,8 @@ def age_s(timestamp: str) -> float:
 Check = Callable[[DoctorContext], Iterator[DoctorFinding]]
 
 
-def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Yield the check's results; a failure of the check itself is one of them."""
+def perform(name: str, check: Check, ctx: DoctorContext) -> Iterator[DoctorFinding]:
+    """Yield the check's findings. An error of the check itself becomes a finding too."""
     try:
         yield from check(ctx)
     except BadCredentials as wrong:
@@ -104,7 +104,7 @@ def performed(name: str, check: Check, ctx: DoctorContext) -> Iterator[DoctorFin
             ("set GITCOORD_TOKEN, or fix what `git fetch` uses in this clone; a running agent goes on by itself"),
         )
     except GitcoordError as wrong:
-        yield DoctorFinding(name, FAIL, str(wrong), "do what it says, then run `gitcoord doctor` again")
+        yield DoctorFinding(name, FAIL, str(wrong), "do what the message says, then run `gitcoord doctor` again")
     except OSError as wrong:
         yield DoctorFinding(
             name, FAIL, describe(wrong), ("fix the disk or its permissions, then run `gitcoord resume`")

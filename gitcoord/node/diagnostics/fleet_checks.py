@@ -17,8 +17,8 @@ from gitcoord.node.membership.shared_remote import profile_for
 from gitcoord.node.node import Node, open_node
 
 AHEAD_S_MAX = 300.0  # a clock may be off by so much without consequences
-EVENTS_LOOKED_AT = 500
-OUTBOXES_LOOKED_AT = 200
+EVENTS_READ_MAX = 500
+OUTBOXES_READ_MAX = 200
 
 
 def _identity(ctx: DoctorContext) -> Iterator[DoctorFinding]:
@@ -32,8 +32,7 @@ def _identity(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             "trust",
             OK,
             f"the fleet was founded with the key {trust.founder_of(fleet)}, and its log is "
-            f"{trust.newest_of(fleet)}: where the fleet is closed, a machine that is born empty needs one of "
-            "the two in GITCOORD_TRUST",
+            f"{trust.newest_of(fleet)}: in a closed fleet, a new machine needs one of the two in GITCOORD_TRUST",
         )
         yield _verified(node)
         if fleet.terms.leader:
@@ -59,8 +58,8 @@ def _agent(node: Node, agent: str) -> DoctorFinding:
         return DoctorFinding(
             "agent",
             FAIL,
-            f"the fleet knows {agent} by another key: what is written here has no effect",
-            "bring the right key (GITCOORD_KEY), or join under another name",
+            f"the fleet knows {agent} by another key: events that are written here have no effect",
+            "set the right key (GITCOORD_KEY), or join under another name",
         )
     if not member.admitted:
         return DoctorFinding(
@@ -71,7 +70,7 @@ def _agent(node: Node, agent: str) -> DoctorFinding:
         )
     if member.left:
         joins = f"run `gitcoord init --agent '{agent}'`, which joins again"
-        return DoctorFinding("agent", WARN, f"{agent} has left, and speaks as a guest", joins)
+        return DoctorFinding("agent", WARN, f"{agent} has left the fleet, and writes as a guest", joins)
     return DoctorFinding("agent", OK, f"{agent} is a member")
 
 
@@ -84,13 +83,13 @@ def _verified(node: Node) -> DoctorFinding:
         "verified",
         WARN,
         f"the first {checkpoint_position} events were not folded here: this clone began with a "
-        "checkpoint, which is of these events, and took on trust that it tells what they come to",
+        "checkpoint of these events, and trusts that it is their fold",
         "run `gitcoord verify`",
     )
 
 
 def _clock(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Compare others' timestamps with our clock. Nothing depends on it but what people read."""
+    """Compare others' timestamps with our clock. Only what people read depends on it."""
     with open_node(ctx.path) as node:
         heartbeats = _heartbeats(node, ctx)
         others = [
@@ -104,8 +103,8 @@ def _clock(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "clock",
             WARN,
-            f"words of {', '.join(ahead[:5])} come from up to {times.roughly(most_s)} in the future: {whose}",
-            "set the clock by the network's time; order and elections do not need it",
+            f"events of {', '.join(ahead[:5])} are dated up to {times.roughly(most_s)} in the future: {whose}",
+            "set the clock by the network's time; the order of events and elections do not depend on it",
         )
     elif not newest:
         yield DoctorFinding("clock", OK, "no other node has written anything to compare with")
@@ -114,14 +113,14 @@ def _clock(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "clock",
             OK,
-            f"agrees with {len(newest)} other nodes: their newest words are {times.roughly(middle_s)} old (median)",
+            f"agrees with {len(newest)} other nodes: their newest events are {times.roughly(middle_s)} old (median)",
         )
 
 
 def _events(node: Node) -> Sequence[Event]:
     return [
         event
-        for _, event in node.events(max(0, node.fleet.position - EVENTS_LOOKED_AT))
+        for _, event in node.events(max(0, node.fleet.position - EVENTS_READ_MAX))
         if event.seq is not None and "source" not in event.data
     ]
 
@@ -129,7 +128,7 @@ def _events(node: Node) -> Sequence[Event]:
 def _heartbeats(node: Node, ctx: DoctorContext) -> list[Event]:
     """Return the heartbeats in the outboxes of the last sync. Nothing is fetched: nothing is changed here."""
     boxes = [oid for ref, oid in (ctx.refs or {}).items() if ref.startswith(ctx.outbox_prefix)]
-    return [heartbeat for oid in boxes[:OUTBOXES_LOOKED_AT] for heartbeat in outbox.read(node.store, oid).heartbeats]
+    return [heartbeat for oid in boxes[:OUTBOXES_READ_MAX] for heartbeat in outbox.read(node.store, oid).heartbeats]
 
 
 def _profile(ctx: DoctorContext) -> Iterator[DoctorFinding]:

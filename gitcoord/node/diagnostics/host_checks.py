@@ -1,4 +1,4 @@
-"""The doctor's checks of the host's permissions: tried on a scratch ref that is removed again."""
+"""The doctor's checks of what the remote's host permits, made on a scratch ref that is removed again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorConte
 from gitcoord.store.git import git_store
 from gitcoord.store.git.repo_health import Probe
 
-RACES = {"github": 1}  # pushes are counted there
+RACES = {"github": 1}  # by profile: GitHub limits pushes
 RACES_ELSEWHERE = 3
 
 
 class _Scratch:
-    """One scratch ref, and pushes to it."""
+    """A scratch ref on the remote, and pushes to it. `at` is its value; None if it does not exist."""
 
     def __init__(self, ctx: DoctorContext, probe: Probe) -> None:
         self.ctx = ctx
@@ -34,7 +34,7 @@ class _Scratch:
         if answer.reason.startswith("credentials:"):
             raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
         if answer.outcome in (PushOutcome.UNREACHABLE, PushOutcome.UNKNOWN):
-            raise Unreachable(f"the remote stopped answering ({answer.reason}): try again")
+            raise Unreachable(f"the remote stopped answering ({answer.reason}): run `gitcoord doctor` again")
         if answer.outcome is PushOutcome.ACCEPTED:
             self.at = new
         return answer
@@ -55,7 +55,7 @@ def _writing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
                 "namespace",
                 FAIL,
                 f"the host refuses {ctx.outbox_prefix}*: {answer.reason}",
-                "ask for the right to write there; a new fleet can use `--namespace refs/heads/gitcoord`",
+                "ask for write access to it; a new fleet can use `--namespace refs/heads/gitcoord`",
             )
             return
         try:
@@ -71,7 +71,7 @@ def _writing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
                 "removal",
                 WARN,
                 f"the host refuses to remove {scratch.ref}: {gone.reason}",
-                "outboxes of nodes that left stay there; allow deletions, or remove them by hand at times",
+                "outboxes of nodes that left stay there; allow deletions, or remove them by hand now and then",
             )
 
 
@@ -94,16 +94,16 @@ def _compare_and_swap(scratch: _Scratch) -> DoctorFinding:
             "; ".join(wrong),
             "use another remote: without compare-and-swap two nodes overwrite each other's events",
         )
-    # FACTS of git: pushing the value that is there already is not checked at all, whatever the lease.
+    # git does not check the push of a value that the ref has already, whatever the lease.
     noop = scratch.push(first, scratch.at)
-    said = "refused too" if noop.outcome is PushOutcome.STALE else "not checked (so every commit carries a nonce)"
+    result = "refused too" if noop.outcome is PushOutcome.STALE else "not checked (so every commit carries a nonce)"
     return DoctorFinding(
-        "compare-and-swap", OK, f"works: one winner in each of {races} races; a push of what is there already is {said}"
+        "compare-and-swap", OK, f"works: one winner in each of {races} races; a push of the present value is {result}"
     )
 
 
 def _race(scratch: _Scratch) -> int:
-    """Push twice at once from the same value; return how many pushes reported success."""
+    """Push two values at once onto the same old value. Return how many pushes reported success."""
     before = scratch.at
     commits = [scratch.commit(before), scratch.commit(before)]
     start = threading.Barrier(2)
@@ -130,7 +130,7 @@ def _race(scratch: _Scratch) -> int:
 
 
 def _rewriting(scratch: _Scratch) -> DoctorFinding:
-    """Check rewriting: outboxes are rewritten at each push if the host allows it; otherwise each has its predecessor as
+    """Check whether refs may be rewritten. Outboxes are, unless the namespace is refs/heads/: there they need a
     parent."""
     assert scratch.ctx.config is not None
     parented = scratch.ctx.config.namespace.startswith("refs/heads/")
@@ -152,8 +152,8 @@ def _rewriting(scratch: _Scratch) -> DoctorFinding:
     )
 
 
-def _spread(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Find scratch refs of a doctor, or of an init, that was killed."""
+def _scratch_refs(ctx: DoctorContext) -> Iterator[DoctorFinding]:
+    """Find scratch refs that a killed `doctor` or `init` left on the remote."""
     if ctx.refs is None:
         return
     left = [ref for ref in ctx.refs if ref.startswith((ctx.outbox_prefix + "doctor-", ctx.outbox_prefix + "probe-"))]
@@ -167,9 +167,9 @@ def _spread(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "scratch",
             WARN,
-            f"{len(left)} scratch refs of a probe that was killed",
+            f"{len(left)} scratch refs of a killed `doctor` or `init`",
             "run `gitcoord doctor --fix` while no other doctor runs",
         )
 
 
-CHECKS: dict[str, Check] = {"namespace": _writing, "scratch": _spread}
+CHECKS: dict[str, Check] = {"namespace": _writing, "scratch": _scratch_refs}

@@ -25,7 +25,7 @@ from gitcoord.store.home.records import Config
 
 FREE_BYTES_MIN = 64 * 1024 * 1024
 FSYNC_S_MAX = 0.25  # an append waits for two of them
-LOCK_LOOK_S = 2.0  # a round may hold the lock for so long and be well
+LOCK_WAIT_S = 2.0  # a round that is well may hold the lock for this long
 QUEUE_AGE_S_MAX = 3600.0
 QUEUE_EVENTS_MAX = 20_000
 SHOWN_MAX = 5
@@ -68,14 +68,14 @@ def _lock(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     home, _ = _parts(ctx)
     held = []
     for name, what in (("queue.lock", "the queue"), ("lock", "syncing")):
-        deadline = time.monotonic() + LOCK_LOOK_S
+        deadline = time.monotonic() + LOCK_WAIT_S
         while locks.is_held(home.path / name) and time.monotonic() < deadline:
             time.sleep(0.02)
         if time.monotonic() >= deadline:
-            held.append(f"{locks.holder(home.path / name)} holds {what} ({name}) for {LOCK_LOOK_S:g} s and more")
+            held.append(f"{locks.holder(home.path / name)} has held {what} ({name}) for more than {LOCK_WAIT_S:g} s")
     if held:
         yield DoctorFinding(
-            "lock", WARN, "; ".join(held), "if it does not end by itself, end that process; the lock goes with it"
+            "lock", WARN, "; ".join(held), "if that process does not end by itself, end it, which frees the lock"
         )
         return
     running = home.running()
@@ -89,7 +89,7 @@ def _queue(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             pass  # the lock's holder repairs it
     pending = home.queue.pending()
     oldest_s = max((age_s(event.timestamp) for event in pending), default=0.0)
-    seen = f"{len(pending)} events" + (f", the oldest of {times.roughly(oldest_s)} ago" if pending else "")
+    seen = f"{len(pending)} events" + (f", the oldest from {times.roughly(oldest_s)} ago" if pending else "")
     waiting = len(list(home.queue.spool.folder.glob("*.json"))) if home.queue.spool else 0
     if waiting:
         seen += f", {waiting} more in the spool"
@@ -98,7 +98,7 @@ def _queue(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             "queue",
             WARN,
             f"{seen}; {home.queue.damaged} damaged lines in {home.queue.path}",
-            "run `gitcoord doctor --fix`: they are set aside in events.error.log; the others stay",
+            "run `gitcoord doctor --fix`, which moves them to events.error.log and keeps the others",
         )
     elif home.queue.broken:
         yield DoctorFinding(
@@ -108,7 +108,7 @@ def _queue(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             "run `gitcoord sync`: the events after it are chained again",
         )
     elif len(pending) > QUEUE_EVENTS_MAX or oldest_s > QUEUE_AGE_S_MAX:
-        yield DoctorFinding("queue", WARN, seen, "run `gitcoord sync`, which tells why they do not go out")
+        yield DoctorFinding("queue", WARN, seen, "run `gitcoord sync`, which says why they are not pushed")
     else:
         yield DoctorFinding("queue", OK, seen)
 
@@ -129,10 +129,10 @@ def _keys(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             "keys",
             FAIL,
             "others may read " + ", ".join(str(path) for path in loose),
-            "run `gitcoord doctor --fix`; if somebody may have, change the key with `gitcoord agent rekey`",
+            "run `gitcoord doctor --fix`; if somebody may have read a key, change it with `gitcoord agent rekey`",
         )
         return
-    fixed = f"; closed {len(loose)} to others" if loose else ""
+    fixed = f"; made {len(loose)} unreadable to others" if loose else ""
     agent = os.environ.get("GITCOORD_AGENT") or config.agent
     if agent is None:
         yield DoctorFinding(
@@ -142,17 +142,17 @@ def _keys(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     try:
         Keyring(home, config.auth).signer(agent)
     except GitcoordError as wrong:
-        yield DoctorFinding("keys", FAIL, str(wrong), "bring the key of the agent here, or join as another")
+        yield DoctorFinding("keys", FAIL, str(wrong), "copy the agent's key here, or join as another agent")
         return
     whose = "the environment" if seed_from_environment(agent) else "this home"
     yield DoctorFinding("keys", OK, f"{agent} signs ({config.auth}) with a key from {whose}{fixed}")
 
 
 def _sharing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Check that those who are meant to may write here, and nobody else."""
+    """Check that the home's owner, or its group, may write here, and nobody else."""
     home, _ = _parts(ctx)
     found = list(sharing.wrong_modes(home.path)) if os.name != "nt" else []
-    who = "its group works in this home" if sharing.is_shared(home.path) else "this home is its owner's alone"
+    who = "this home is shared with its group" if sharing.is_shared(home.path) else "this home is its owner's alone"
     if found and ctx.fix:
         left = [path for path in found if not sharing.fix_mode(home.path, path)]
         if not left:
@@ -167,7 +167,7 @@ def _sharing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         "sharing",
         WARN,
         f"{who}, and {len(found)} files or folders have other modes: {shown}",
-        "run `gitcoord doctor --fix`, each user for what is theirs",
+        "run `gitcoord doctor --fix` as each user who owns some of them",
     )
 
 
@@ -181,11 +181,11 @@ def _store(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             "store",
             FAIL,
             f"{home.store} is damaged: {found[0]}",
-            "run `gitcoord doctor --fix`, or just sync: it is fetched again",
+            "run `gitcoord doctor --fix` or `gitcoord sync`: it is fetched again",
         )
     else:
         try:
-            with home.sync_lock.acquire(timeout=LOCK_LOOK_S):
+            with home.sync_lock.acquire(timeout=LOCK_WAIT_S):
                 aside = store_repair.rebuild_store(home, config)
         except filelock.Timeout:
             yield DoctorFinding(
@@ -196,7 +196,7 @@ def _store(ctx: DoctorContext) -> Iterator[DoctorFinding]:
 
 
 def _leftovers(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Find half-written files of killed processes. Nobody reads them."""
+    """Find half-written files of killed processes. Nothing reads them."""
     home, _ = _parts(ctx)
     found = [
         path

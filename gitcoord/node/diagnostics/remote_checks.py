@@ -1,4 +1,4 @@
-"""The doctor's checks beyond this machine: the remote, its ledger, and what others left there."""
+"""The doctor's checks of the remote: the connection, the ledger, and what others left there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gitcoord.store.git.backoff import Backoff
 
 LEFT_SHOWN = 5  # refs named in one finding
 OUTBOXES_MAX = 200  # a fetch of 100 refs takes 13 ms, of 1000 59 (measured)
-LOOSE_OBJECTS_MAX = 20_000  # 30,000 took 126 MB and 2.4 s for a cold fetch
+LOOSE_OBJECTS_MAX = 20_000  # with 30,000, a cold fetch took 126 MB and 2.4 s
 
 
 def _remote(ctx: DoctorContext) -> Iterator[DoctorFinding]:
@@ -29,7 +29,7 @@ def _remote(ctx: DoctorContext) -> Iterator[DoctorFinding]:
                 "remote",
                 FAIL,
                 str(wrong),
-                "check the network and the remote's name (`git remote -v`); what is queued goes out when it answers",
+                "check the network and the remote's name (`git remote -v`); queued events are pushed when it answers",
             )
             return
         except Denied as wrong:
@@ -41,11 +41,11 @@ def _remote(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "remote",
             WARN,
-            f"it redirects to {moved}: each command asks twice",
-            "give the remote that address: `git remote set-url`, or `gitcoord config set remote URL --node`",
+            f"it redirects to {moved}, which costs each command a second request",
+            "use that address: `git remote set-url`, or `gitcoord config set remote URL --node`",
         )
     yield DoctorFinding("remote", OK, f"answers in {took_ms:.0f} ms, {len(ctx.refs)} refs")
-    more = "" if ctx.config else "; whether it may write is tried in a fleet"
+    more = "" if ctx.config else "; write access is checked as soon as this clone is in a fleet"
     yield DoctorFinding("credentials", OK, f"may read{more}")
 
 
@@ -67,13 +67,13 @@ def _ledger(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding("ledger", OK, f"at {tip[:12]}")
     else:
         yield DoctorFinding(
-            "ledger", OK, f"at {tip[:12]}, last seen at {seen[:12]}: the next sync tells whether it went on"
+            "ledger", OK, f"at {tip[:12]}, last seen at {seen[:12]}: the next sync checks that it descends from that"
         )
 
 
 def _packing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Check git's packing of refs. Git 2.39 on ext4: while packed-refs is rewritten with --prune, 84 of 150 races had
-    two winners or more."""
+    """Check that the remote does not pack its refs: while git does (`pack-refs --prune`), a race of two pushes may have
+    two winners (git 2.39 on ext4: 84 of 150 races)."""
     folder = repo_health.local_folder(ctx.url or "")
     if folder is None:
         return
@@ -93,8 +93,7 @@ def _packing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "packing",
             WARN,
-            f"{folder} may pack its refs while they are pushed to ({', '.join(lacking)} not "
-            "false): two nodes might both win",
+            f"{folder} may pack its refs during a push ({', '.join(lacking)} not false): two nodes might both win",
             "run `gitcoord doctor --fix`, which sets them",
         )
     else:
@@ -105,7 +104,7 @@ def _packing(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             "objects",
             WARN,
             f"about {loose} loose objects in {folder}: new clones are slow",
-            f"when nobody is writing run `git -C {folder} repack -ad`, which leaves the refs alone",
+            f"while nobody pushes, run `git -C {folder} repack -ad`, which does not pack the refs",
         )
 
 
@@ -113,28 +112,28 @@ def _outboxes(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     if ctx.refs is None:
         return
     boxes = [ref for ref in ctx.refs if ref.startswith(ctx.outbox_prefix)]
-    yield from _left(ctx)
+    yield from _unusable(ctx)
     if len(boxes) > OUTBOXES_MAX:
         yield DoctorFinding(
             "outboxes",
             WARN,
-            f"{len(boxes)} outboxes: every fetch reads their names",
-            "run `gitcoord leave` in clones that are done; the leader retires those silent for a day",
+            f"{len(boxes)} outboxes, whose names every fetch reads",
+            "run `gitcoord leave` in clones that are done; the leader removes outboxes that are silent for a day",
         )
     else:
         yield DoctorFinding("outboxes", OK, f"{len(boxes)} on the remote")
 
 
-def _left(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Find what others put among the outboxes that no clone can use."""
+def _unusable(ctx: DoctorContext) -> Iterator[DoctorFinding]:
+    """Find refs among the outboxes that no clone can use."""
     assert ctx.home is not None and ctx.refs is not None
     for ref, pause in sorted(Backoff(ctx.home.store).failing().items())[:LEFT_SHOWN]:
         yield DoctorFinding(
             "outboxes",
             WARN,
-            f"{ref} stays on the remote: {pause.why}",
-            "ask whoever pushes there; the "
-            f"remote's owner can remove it (`git push REMOTE :{ref}`), and all others go on meanwhile",
+            f"{ref} cannot be used: {pause.why}",
+            "ask its author, or let the remote's owner remove it "
+            f"(`git push REMOTE :{ref}`); all other outboxes work meanwhile",
         )
     odd = sorted(
         ref
@@ -146,8 +145,8 @@ def _left(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "outboxes",
             WARN,
-            f"{len(odd)} refs, which can be no outboxes by their names, are passed over: {shown}",
-            "let the remote's owner remove them, and tell who may push there",
+            f"{len(odd)} refs are ignored, because their names are not those of outboxes: {shown}",
+            "let the remote's owner remove them, and check who may push there",
         )
     own = ctx.outbox_prefix + ctx.home.queue.node
     there = ctx.refs.get(own)
@@ -155,8 +154,8 @@ def _left(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "outboxes",
             WARN,
-            f"{own}, which is this node's, holds what was not written here ({there[:12]})",
-            ("run `gitcoord sync`: it writes it again, or goes on as a new node where a copy of this clone is at work"),
+            f"{own}, the outbox of this node, has content that this node did not write ({there[:12]})",
+            "run `gitcoord sync`, which overwrites it, or continues as a new node if a copy of this clone wrote it",
         )
 
 

@@ -30,14 +30,17 @@ from gitcoord.node.node import Node
 
 __all__ = ["VerifyFinding", "VerifyReport", "verify"]
 
-LOCK_S = 10.0  # another process of this node fetches: its result is as good
+LOCK_S = 10.0  # while another process of this node fetches; its result is used then
 
 
 def verify(
     node: Node, *, since: int = 0, history: bool = False, progress: Callable[[int], None] = lambda position: None
 ) -> VerifyReport:
-    """Recompute everything. `since`: lines up to that position are folded, but taken as good. `history`: every commit
-    is read, not only the newest one."""
+    """Fold the ledger again, and return what was found.
+
+    Lines up to the position `since` are folded without checks. With `history`, every commit is read, not only the
+    newest one. `progress` is called with the position that was reached.
+    """
     started = time.monotonic()
     report = VerifyReport()
     tip = _newest_tip(node, report)
@@ -60,15 +63,15 @@ def _remember(node: Node, report: VerifyReport) -> None:
         trust.note(node.home, replace(before, accepts_checkpoints=False))
         fold_cache.drop(node.home)
         report.notes.append(
-            "this clone begins with no checkpoint again: end `gitcoord agent run` where it runs here, "
-            "so that it, too, folds every event itself"
+            "this clone will begin with no checkpoint again: restart `gitcoord agent run` if it runs here, "
+            "so that it folds every event itself too"
         )
     elif not kinds:
         trust.note(node.home, replace(before, position=report.position))
 
 
 def _newest_tip(node: Node, report: VerifyReport) -> Oid | None:
-    """Return the remote's ledger after one fetch; the last one seen if the remote cannot be asked."""
+    """Return the tip of the remote's ledger after one fetch; the last one seen if the remote cannot be asked."""
     seen = node.home.tip
     try:
         with node.home.sync_lock.acquire(timeout=LOCK_S):
@@ -100,9 +103,9 @@ class _Check:
             while True:
                 self._read(history, pool)
                 if pool is not None and not self.state.all_signed():
-                    pool = None  # somewhere a signature is wrong: again, each BEFORE its line is folded
+                    pool = None  # a signature is wrong: fold again, and check each one BEFORE its line is folded
                 elif self.branch.damaged and not history:
-                    history = True  # only earlier commits show what to trust
+                    history = True  # the newest tree is damaged: only earlier commits show what to trust
                 else:
                     break
                 self.report.findings[:], self.report.notes[:], self.report.races = *before, 0
@@ -119,7 +122,7 @@ class _Check:
         with fold_cache.gc_paused():
             for commit in commits:
                 self.branch.apply_commit(commit)
-        state = self.branch.fleet  # another object, if a key was revoked that had counted
+        state = self.branch.fleet  # a new object, if a key was revoked that had counted
         assert isinstance(state, AuditedState)
         self.state = state
 
@@ -135,16 +138,16 @@ class _Check:
                 f"this is the ledger of fleet {self.state.id}; this clone belongs to {self.node.config.fleet_id}",
             )
         self._check_log_of_state()
-        for position in sorted(self.state.moments):
+        for position in sorted(self.state.comparisons):
             if position > report.position:
-                report.add("snapshot", f"position {position}", "files beside the log claim to know more than it")
+                report.add("snapshot", f"position {position}", "files beside the log claim to know more than the log")
 
     def _expect(self) -> None:
         """Note at which positions the files beside the log were made, to compare them when the fold gets there."""
         page = self._file(snapshot.COMMUNICATION)
         shown = snapshot.parse_position(page.decode("utf-8", "replace")) if page is not None else None
         if page is not None and shown is None:
-            self.report.add("snapshot", snapshot.COMMUNICATION, "it does not tell the position that it shows")
+            self.report.add("snapshot", snapshot.COMMUNICATION, "it does not say at which position it was made")
         if shown:
             self._at(shown, self._check_pages)
         if page is None or shown:
@@ -153,8 +156,8 @@ class _Check:
         if self.saved is not None:
             self._at(int(self.saved["position"]), self._check_state)
 
-    def _at(self, position: int, look: Callable[[AuditedState], None]) -> None:
-        self.state.moments.setdefault(position, []).append(look)
+    def _at(self, position: int, compare: Callable[[AuditedState], None]) -> None:
+        self.state.comparisons.setdefault(position, []).append(compare)
 
     def _saved(self) -> dict[str, Any] | None:
         data = self._file(checkpoint.PATH)
@@ -205,8 +208,10 @@ class _Check:
             self.report.add("checkpoint", checkpoint.PATH, str(wrong))
         else:
             if log.counts != self.branch.log.counts[: len(log.counts)]:
-                self.report.add("checkpoint", checkpoint.PATH, "it has other numbers of lines than the log files")
+                self.report.add(
+                    "checkpoint", checkpoint.PATH, "its numbers of lines differ from those of the log files"
+                )
 
     def _file(self, path: str) -> bytes | None:
-        """Return a file of the tip; None if there is none."""
+        """Return the bytes of a file in the tip's tree; None if there is none."""
         return file_of(self.node.store, self.tip, path, bytes_max=limits.CHECKPOINT_BYTES_MAX)

@@ -162,7 +162,7 @@ def test_a_host_that_denies_rewriting_and_removal(clone: Path, remote: Path) -> 
     assert found["rewriting"].state == FAIL and "history stays" in found["rewriting"].seen
     assert found["removal"].state == WARN
     hook.unlink()
-    assert "scratch refs of a probe" in examined(clone)["scratch"].seen
+    assert "scratch refs of a killed" in examined(clone)["scratch"].seen
     assert examined(clone, fix=True)["scratch"].state == OK
     assert "doctor-" not in git_says(remote, "for-each-ref")
 
@@ -229,7 +229,7 @@ def test_half_written_files_are_removed_when_asked(clone: Path) -> None:
 
 
 def test_who_holds_a_lock_is_named(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gitcoord.node.diagnostics.local_checks.LOCK_LOOK_S", 0.1)
+    monkeypatch.setattr("gitcoord.node.diagnostics.local_checks.LOCK_WAIT_S", 0.1)
     with open_node(clone) as node, node.home.sync_lock.acquire():
         finding = examined(clone)["lock"]
     assert finding.state == WARN and f"process {os.getpid()} " in finding.seen and "syncing" in finding.seen
@@ -268,7 +268,7 @@ def test_a_check_that_cannot_be_carried_out_is_a_finding() -> None:
         raise OSError(28, "No space left on device")
         yield
 
-    [finding] = findings.performed("disk", broken, findings.DoctorContext(Path()))  # type: ignore[arg-type]
+    [finding] = findings.perform("disk", broken, findings.DoctorContext(Path()))  # type: ignore[arg-type]
     assert finding.state == FAIL and "no space left" in finding.seen
 
 
