@@ -1,4 +1,4 @@
-"""Preferences of a node: the environment comes first, then the work tree, the node's file, the fleet's settings."""
+"""The settings of a node: the environment comes first, then the work tree, the node's file, the fleet's settings."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _remote(text: str) -> str:
 def _hook(text: str) -> str:
     if text in HOOK:
         return text
-    raise Refused(f"{text!r} is none of {', '.join(HOOK)}")
+    raise Refused(f"{text!r} is not one of {', '.join(HOOK)}")
 
 
 NODE: dict[str, tuple[Callable[[str], Any], str]] = {
@@ -71,9 +71,9 @@ def variable(name: str) -> str:
 
 
 def read(name: str, text: str) -> Any:
-    """Return the value of node setting `name` in `text`. Raise Refused with the reason."""
+    """Return the value of the node setting `name` that `text` spells. Raise Refused with the reason."""
     if name not in NODE:
-        raise Refused(f"no setting {name!r} of a node; there are: {', '.join(NODE)}")
+        raise Refused(f"a node has no setting {name!r}; there are: {', '.join(NODE)}")
     try:
         return NODE[name][0](text)
     except Refused as wrong:
@@ -81,7 +81,7 @@ def read(name: str, text: str) -> Any:
 
 
 def effective(home: Home, environ: Mapping[str, str]) -> Config:
-    """Return the node's settings as they count here: the environment's values first, then this work tree's agent."""
+    """Return the node's settings in force here: the environment's values first, then this work tree's agent."""
     config = home.config()
     return overlaid(replace(config, agent=home.worktree_agent or config.agent), environ)
 
@@ -97,12 +97,12 @@ def overlaid(config: Config, environ: Mapping[str, str], *, names: Collection[st
 
 
 def profile_of(config: Config, fleet: FleetState) -> str:
-    """Return the name of the timings to use: the node's own, otherwise the fleet's."""
+    """Return the name of the timing profile to use: the node's own, otherwise the fleet's."""
     return config.profile or fleet_profile(fleet)
 
 
 def fleet_profile(fleet: FleetState) -> str:
-    """Return the name of the fleet's timings: its setting, otherwise the card's."""
+    """Return the name of the fleet's timing profile: its setting, otherwise that of the card."""
     founded = fleet.members.founded
     profile: str = fleet.states["settings"].settings.profile or (founded.profile if founded else "local")
     return profile

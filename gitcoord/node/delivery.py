@@ -1,4 +1,4 @@
-"""Delivery: how far an event of this node got; the process that syncs writes it down for all others of the node."""
+"""Delivery: how far an event of this node got. The process that syncs records it for the node's other processes."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ T = TypeVar("T")
 
 LEVELS = ("queued", "durable", "sequenced")
 POSITIONS_KEPT = 200  # newest events whose positions waiting processes can read; older ones are found in the fold
-POSITIONS_READ_MAX = 20_000  # lines parsed after a long absence: nobody waits for the ones before
+POSITIONS_READ_MAX = 20_000  # lines searched after a long absence: nothing waits for older events
 NEWS_POLL_S = 0.005
 RETRY_S_MAX = 12.8  # the longest random wait between failed rounds
 RUNNING_POLL_S = 0.25  # between two checks whether an `agent run` lives here
 LOCK_POLL_S = 0.02
-SAID_SHOWN = 80  # characters of an event that had no effect
-FIRST_PAUSE_S = 0.02  # after a round that did not help; doubles
-TROUBLE_WAIT_S = 2.0  # for the next round of an agent that was in trouble at the start
+CONTENT_CHARS_SHOWN = 80  # of an event that had no effect
+FIRST_PAUSE_S = 0.02  # after a round that did not deliver the event; doubles
+TROUBLE_WAIT_S = 2.0  # for the next round of an `agent run` whose last round had failed
 
 
 def level(node: NodeParts, event: Event) -> tuple[str, int | None]:
-    """Return how far `event` got, as far as this node knows, and its position once sequenced.
+    """Return the level of `event` as far as this node knows ("queued", "durable" or "sequenced"), and its position.
 
-    Raise Lost if it was taken out of the queue.
+    The position is None until the event is sequenced. Raise Lost if the event was dropped from the queue.
     """
     progress = node.home.progress()
     queued = _queued(node, event)
@@ -52,7 +52,7 @@ def level(node: NodeParts, event: Event) -> tuple[str, int | None]:
         return ("durable" if reached else "queued"), None
     position = node.fleet.position_of(event)
     if position is None and (event.seq or 0) > node.fleet.heads.get(event.node, Head()).seq:
-        raise Lost(f"event {event.uid[:8]} was taken out of the queue before anybody saw it")
+        raise Lost(f"event {event.uid[:8]} was dropped from the queue before it was pushed")
     return "sequenced", position
 
 
@@ -76,16 +76,19 @@ def _queued(node: NodeParts, event: Event) -> Event | None:
 def confirm(
     node: NodeParts, event: Event, wanted: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
 ) -> tuple[str, int | None]:
-    """Wait until `event` reached `wanted`. The process that holds the lock syncs for all; others wait for its result.
+    """Wait until `event` has reached the level `wanted`, and return its level and position.
 
-    `rounds`: how many own rounds to try (None: until the time is up); `urgent` rounds may borrow from the push budget.
-    Raise NotConfirmed; NoEffect if the event is sequenced and changed nothing; and, at once, what a person has to fix:
-    BadCredentials, Denied, Paused.
+    The process that holds the lock syncs for all; others wait for its result. `rounds` is the number of own rounds to
+    try (None: until the time is up); `urgent` rounds may borrow from the push budget. Raise NotConfirmed on a timeout;
+    NoEffect if the event is sequenced and changed nothing; and, at once, what a person has to fix: BadCredentials,
+    Denied, Paused.
     """
     return _Wait(node, event, timeout_s, rounds, urgent).until(wanted)
 
 
 class _Wait:
+    """One wait for an event to reach a level."""
+
     def __init__(self, node: NodeParts, event: Event, timeout_s: float, rounds: int | None, urgent: bool) -> None:
         self.node, self.event, self.timeout_s, self.rounds, self.urgent = node, event, timeout_s, rounds, urgent
         self.deadline = time.monotonic() + timeout_s
@@ -93,13 +96,13 @@ class _Wait:
         self.trouble: GitcoordError | None = None
         self.began = node.home.progress()
         self.running = False
-        self.looked_s = float("-inf")
+        self.checked_s = float("-inf")
 
     def until(self, wanted: str) -> tuple[str, int | None]:
         while True:
             reached, position = level(self.node, self.event)
             if reached == "sequenced" and (reason := why_without_effect(self.node, self.event)) is not None:
-                raise NoEffect(f"{self.event.content[:SAID_SHOWN]!r} has no effect: {reason}")
+                raise NoEffect(f"{self.event.content[:CONTENT_CHARS_SHOWN]!r} has no effect: {reason}")
             if LEVELS.index(reached) >= LEVELS.index(wanted):
                 return reached, position
             left_s = self.deadline - time.monotonic()
@@ -116,13 +119,13 @@ class _Wait:
         waited_s = self.timeout_s - max(0.0, self.deadline - time.monotonic())
         raise NotConfirmed(
             f"event {self.event.uid[:8]} is {reached}, not {wanted}, after {waited_s:.1f} s{because}: "
-            "it is safe on this disk and goes out with the next sync"
+            "it is safe on this disk, and the next sync delivers it"
         )
 
     def _agent_syncs(self) -> bool:
         now = time.monotonic()
-        if now - self.looked_s >= RUNNING_POLL_S:
-            self.running, self.looked_s = bool(self.node.home.running()), now
+        if now - self.checked_s >= RUNNING_POLL_S:
+            self.running, self.checked_s = bool(self.node.home.running()), now
         return self.running
 
     def _await_agent(self, at_most_s: float) -> None:
@@ -158,8 +161,7 @@ class _Wait:
             node.pause(min(pause_s, left_s))
 
     def _others_sync(self, left_s: float) -> bool:
-        """Wait while another process of this node holds the lock: it reports what it delivered. Return False if none
-        holds it."""
+        """Wait while another process of this node holds the lock and syncs. Return False if none holds it."""
         path, before, end_s = self.node.home.path / "lock", self.node.home.progress(), time.monotonic() + left_s
         if not locks.is_held(path):
             return False
@@ -168,7 +170,7 @@ class _Wait:
         return True
 
     def _retrying(self, left_s: float) -> tenacity.Retrying:
-        """Return a policy that repeats failed rounds until the time is up; a caller with a limit of rounds gets one."""
+        """Return a policy that repeats failed rounds until the time is up; none if the number of rounds is limited."""
         stop = tenacity.stop_after_delay(left_s) if self.rounds is None else tenacity.stop_after_attempt(1)
         return tenacity.Retrying(
             stop=stop,
@@ -179,7 +181,7 @@ class _Wait:
         )
 
     def _await_news(self, at_most_s: float, before: SyncProgress) -> bool:
-        """Wait until the syncing process has reported. Return True if it did not within the time."""
+        """Wait until the syncing process has reported. Return True if it did not within `at_most_s`."""
         until = time.monotonic() + at_most_s
         while self.node.home.progress() is before:
             if time.monotonic() >= until:
@@ -189,7 +191,7 @@ class _Wait:
 
 
 def note_failure(node: NodeParts, wrong: GitcoordError) -> None:
-    """Report to waiting processes that a round failed, and why."""
+    """Record for waiting processes that a round failed, and why."""
     old = node.home.progress()
     online = not isinstance(wrong, Unreachable) and old.online
     with contextlib.suppress(OSError):
@@ -201,13 +203,16 @@ def note_failure(node: NodeParts, wrong: GitcoordError) -> None:
 
 
 def note(node: NodeParts, replica: Replica, before: int, report: Report) -> None:
-    """Report to waiting processes how far this node's chain got, and the positions of its newest events."""
+    """Record for waiting processes how far this node's chain got, and the positions of its newest events.
+
+    `before` is the position that the fold had before the round.
+    """
     old = node.home.progress()
     same = old.node == node.disk.node
     found = _newest(node, replica, before)
     effective = replica.branch.fleet.positions
-    told = {event.uid: effective.get(event.uid, position) for position, event in found}
-    positions = _last(old.positions if same else {}, told)
+    newest = {event.uid: effective.get(event.uid, position) for position, event in found}
+    positions = _last(old.positions if same else {}, newest)
     node.home.save_progress(
         SyncProgress(
             node=node.disk.node,
@@ -222,7 +227,9 @@ def note(node: NodeParts, replica: Replica, before: int, report: Report) -> None
     )
     with contextlib.suppress(OSError):
         fetched = [heartbeat for heartbeat in replica.heartbeats() if heartbeat.node != node.disk.node]
-        own = [parse(line) for line in (*node.home.neighbours(), *_own_lines(node))]  # as pushed, not as fetched before
+        own = [
+            parse(line) for line in (*node.home.neighbours(), *_own_lines(node))
+        ]  # as pushed in this round, not as fetched before
         peers.note_heartbeats(
             node.home.cache,
             [*fetched, *own],
@@ -233,12 +240,13 @@ def note(node: NodeParts, replica: Replica, before: int, report: Report) -> None
 
 
 def _last(old: Mapping[str, T], new: Mapping[str, T]) -> dict[str, T]:
-    """Return the newest entries of both, as many as are kept."""
+    """Return the newest POSITIONS_KEPT entries of both."""
     return dict([*{**{name: old[name] for name in old.keys() - new.keys()}, **new}.items()][-POSITIONS_KEPT:])
 
 
 def _reasons(fleet: FleetState, events: Sequence[tuple[int, Event]]) -> dict[str, str]:
-    """Return why some events changed nothing: by line, and by uid if no other line of that uid had an effect."""
+    """Return why some events changed nothing: by the line's hash, and by uid if no other line of the uid had an
+    effect."""
     reasons = {}
     for _, event in events:
         reason = fleet.why_without_effect(event)
@@ -261,8 +269,7 @@ def _newest(node: NodeParts, replica: Replica, before: int) -> list[tuple[int, E
         if may_be_of_node(line, node.disk.node):
             event = parse(line)
             member = replica.branch.fleet.members.get(event.actor)
-            # Another author's line may stand in our chain, with the name and the nonce of a line that is still queued
-            # here.
+            # Another author's line may be in our chain, with the actor and nonce of a line that is still queued here.
             if event.node == node.disk.node and event.seq and member is not None and member.key == event.key:
                 found.append((position, event))
     return found[::-1]

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 
 def drive(node: NodeParts, steps: Generator[effects.Effect, Any, T]) -> T:
+    """Perform the effects that `steps` yields, send it their answers, and return its result."""
     answer: Any = None
     while True:
         try:
@@ -31,6 +32,7 @@ def drive(node: NodeParts, steps: Generator[effects.Effect, Any, T]) -> T:
 
 
 def perform(node: NodeParts, effect: effects.Effect) -> Any:
+    """Perform one effect and return its answer, as `core/round/effects.py` describes it."""
     match effect:
         case effects.Fetch(newcomer, first):
             return node.store.fetch(newcomer=newcomer, first=first)
@@ -67,11 +69,11 @@ def perform(node: NodeParts, effect: effects.Effect) -> Any:
             return node.disk.append(drafts)
         case effects.Notify(kind, text):
             return _notify(node, kind, text)
-    raise AssertionError(f"an effect that nobody performs: {effect}")
+    raise AssertionError(f"unknown effect: {effect}")
 
 
 def _resubmit(node: NodeParts, events: Sequence[Event]) -> None:
-    """Rechain, under their own ids, the lost events whose authors' keys are here."""
+    """Append orphaned events again, with the same uids, if their authors' keys are here."""
     mine = []
     for event in events:
         with contextlib.suppress(Refused):
@@ -86,7 +88,7 @@ def _become_new_node(node: NodeParts, reason: str) -> str:
     node_key.keep(node.home.path, new, seed)
     node.disk.rechain(Head(), frozenset(node.fleet.positions), new)
     node_key.forget(node.home.path, old)
-    _notify(node, "identity_shared", f"{reason}; this clone goes on as node {new}, with its agents and keys")
+    _notify(node, "identity_shared", f"{reason}; this clone continues as node {new}, with its agents and keys")
     return new
 
 

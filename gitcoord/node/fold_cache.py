@@ -1,4 +1,4 @@
-"""The fold's cache: the fold as last written to disk. It may be deleted at any time, and is used only where it fits."""
+"""The fold's cache: the fold as last written to disk. It may be deleted at any time, and is used only if it fits."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gitcoord.store.files import write_quickly
 from gitcoord.store.home.home import Home
 
 FILE = "replica.json"
-NOT_OURS = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, Corrupt)
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, Corrupt)
 
 
 def read(home: Home, branch: LedgerBranch, verifier: Verifier) -> LedgerBranch | None:
-    """Return the empty `branch` filled with the saved state; None if there is no file, or it holds anything else."""
+    """Return the empty `branch` filled with the saved state; None if there is no file, or it is not a saved state."""
     try:
         value = json.loads((home.cache / FILE).read_bytes())
         branch.resume(FleetState.load(value["fleet"], FEATURES, verifier), [*map(int, value["counts"])], value["tip"])
         branch.checkpoint_position = int(value["checkpoint_position"])
-    except NOT_OURS:
+    except UNREADABLE:
         return None
     return branch
 
@@ -36,7 +36,7 @@ def read(home: Home, branch: LedgerBranch, verifier: Verifier) -> LedgerBranch |
 def gc_paused() -> Iterator[None]:
     """Pause the garbage collector while features are imported, a fold is read, or lines are folded.
 
-    All of that stays in memory. Searching it for garbage took an eighth of a short command and a quarter of a long
+    All of that stays in memory: to search it for garbage took an eighth of a short command, and a quarter of a long
     fold.
     """
     was_on = gc.isenabled()
@@ -49,7 +49,7 @@ def gc_paused() -> Iterator[None]:
 
 
 def age_s(home: Home) -> float:
-    """Return the seconds since any process of the node wrote the cache."""
+    """Return the seconds since any process of the node wrote the cache; infinity if there is none."""
     try:
         return abs(time.time() - os.stat(home.cache / FILE).st_mtime)
     except OSError:
@@ -57,7 +57,7 @@ def age_s(home: Home) -> float:
 
 
 def save(home: Home, branch: LedgerBranch) -> bool:
-    """Save the fold. Return False if it was not saved: a branch that waits for its repair is not."""
+    """Save the fold. Return False if it was not saved, because the branch is empty or damaged."""
     if branch.tip is None or branch.damaged:
         return False
     value = {
@@ -71,4 +71,5 @@ def save(home: Home, branch: LedgerBranch) -> bool:
 
 
 def drop(home: Home) -> None:
+    """Delete the cache, if there is one."""
     (home.cache / FILE).unlink(missing_ok=True)

@@ -23,10 +23,10 @@ from gitcoord.store.home.home import Home
 
 
 class Keyring:
-    """Signers by agent. Ed25519: one key for each agent; HMAC: the fleet's one secret for all."""
+    """The signers of this node's agents. Ed25519: each agent has a key; HMAC: all agents share the fleet's secret."""
 
     def __init__(self, home: Home, auth: str, *, founder: str = "") -> None:
-        """`founder`: the fingerprint of the key that founded the fleet, as far as the node knows it."""
+        """Set up the keyring. `founder` is the fingerprint of the key that founded the fleet; "" if it is unknown."""
         self.home = home
         self.auth = auth
         self._founder = founder
@@ -60,18 +60,18 @@ class Keyring:
         signer = HmacSigner(secret)
         if self._founder.startswith(FINGERPRINT_PREFIX) and fingerprint(signer.key) != self._founder:
             raise Refused(
-                f"the secret here is not this fleet's: set GITCOORD_HMAC_KEY to what the founder has in "
-                f"keys/hmac.secret, or unset it if {self.home.path / 'keys' / 'hmac.secret'} has it"
+                f"the secret here is not this fleet's: set GITCOORD_HMAC_KEY to the content of the founder's "
+                f"keys/hmac.secret, or unset it if {self.home.path / 'keys' / 'hmac.secret'} has that content"
             )
         return signer
 
     def verifier(self) -> Verifier:
-        """Return the verifier of everyone's lines."""
+        """Return the verifier of all agents' lines. Raise Refused if the fleet's shared secret is not here."""
         return Verifier(self.auth, self._shared() if self.auth == "hmac" else None)
 
 
 def seed_from_environment(agent: str) -> bytes | None:
-    """Return the 32 bytes of GITCOORD_KEY (hexadecimal or base64url), if it is that agent's."""
+    """Return the 32 bytes of GITCOORD_KEY (hexadecimal or base64url); None if it is not set or another agent's."""
     text = os.environ.get("GITCOORD_KEY", "").strip()
     owner = os.environ.get("GITCOORD_AGENT", "").strip()
     if not text or (owner and not same_agent(owner, agent)):
@@ -80,7 +80,10 @@ def seed_from_environment(agent: str) -> bytes | None:
 
 
 def seed_from_text(text: str, source: str = "GITCOORD_KEY") -> bytes:
-    """Return the key in `text`: 64 hexadecimal characters, or base64url. Raise Refused, without the text."""
+    """Return the 32 bytes of the key in `text`: 64 hexadecimal characters, or base64url.
+
+    Raise Refused if it is neither. The message names the source, and never the text.
+    """
     for read in (bytes.fromhex, decode):
         try:
             seed = read(text)
@@ -92,7 +95,7 @@ def seed_from_text(text: str, source: str = "GITCOORD_KEY") -> bytes:
 
 
 def hmac_secret(home: Home) -> bytes | None:
-    """Return GITCOORD_HMAC_KEY, otherwise the secret in the home's file."""
+    """Return GITCOORD_HMAC_KEY, otherwise the secret in the home's file; None if there is neither."""
     text = os.environ.get("GITCOORD_HMAC_KEY", "").strip()
     if text:
         return text.encode()
@@ -103,12 +106,12 @@ def hmac_secret(home: Home) -> bytes | None:
 
 
 def seed_of(home: Home, agent: str) -> bytes | None:
-    """Return the agent's key, of the environment or of the home; None if neither has it."""
+    """Return the 32 bytes of the agent's key, from the environment or the home; None if neither has it."""
     return seed_from_environment(agent) or home.keys.seed(agent)
 
 
 def ensure_key(home: Home, auth: str, agent: str, *, founding: bool = False) -> None:
-    """Make what `agent` signs with, unless it is here or in the environment. A founder makes the shared secret, too."""
+    """Make the agent's key, unless it is in the environment or the home. A shared secret is made by a founder only."""
     if auth == "hmac":
         if hmac_secret(home) is None and founding:
             path = home.path / "keys" / "hmac.secret"

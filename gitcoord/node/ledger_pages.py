@@ -1,5 +1,5 @@
-"""The ledger's pages: the snapshot, the fleet's card, and sometimes a checkpoint, which the leader writes beside the
-log."""
+"""The ledger's pages: the snapshot, the board, the fleet's card, and sometimes a checkpoint, which the leader writes
+beside the log."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gitcoord.features.pages import board, card, snapshot
 from gitcoord.features.pages.snapshot import Entry, Interaction, Layout
 from gitcoord.node.guards import describe_error
 
-CHECKPOINT_EVENTS = 2048  # events between checkpoints, at least: a newcomer replays so many in a quarter of a second
-CHECKPOINT_PART = 24  # and this part of the log: all checkpoints together grow linearly with it, not as its square
-POSITIONS_KEPT = 16  # positions of checkpoints read; one leads to the next
+CHECKPOINT_EVENTS = 2048  # at least, between checkpoints: a newcomer folds so many in a quarter of a second
+CHECKPOINT_PART = 24  # and a 24th of the log: so all checkpoints together grow linearly with it, not quadratically
+POSITIONS_KEPT = 16  # of checkpoints that were read
 README = "README.md"
 
 
@@ -30,35 +30,40 @@ Part = Callable[[LedgerBranch, Sealed], Mapping[str, bytes | None]]
 
 
 def due(branch: LedgerBranch, sealed: Sealed = lambda data, branch: data) -> dict[str, bytes | None]:
-    """Return the files that the tip lacks or that are out of date; empty if nothing is due. `sealed` signs a
-    checkpoint."""
+    """Return the files by path that the tip lacks or that are out of date; empty if nothing is due.
+
+    `sealed` signs a checkpoint.
+    """
     return {path: data for part in PARTS.values() for path, data in part(branch, sealed).items()}
 
 
 class Publisher:
     """`due` for a long-running process: a part that fails is left out and reported, and the round goes on without it.
 
-    It is tried again after so many more events, twice as many each time: the cause is in the log.
+    The part is retried after a number of further events that doubles each time, because the cause is in the log.
     """
 
     def __init__(self, tell: Callable[[str, str], None], sealed: Sealed) -> None:
         self.tell, self.sealed = tell, sealed
         self._failures: dict[str, int] = {}
-        self._after: dict[str, int] = {}  # the position from which a part is tried again
+        self._after: dict[str, int] = {}  # the position from which a part is retried
 
     def due(self, branch: LedgerBranch) -> dict[str, bytes | None]:
+        """Return the files as the function `due` does, without those of failing parts."""
         files: dict[str, bytes | None] = {}
         for name, part in PARTS.items():
             if branch.fleet.position < self._after.get(name, 0):
                 continue
             try:
                 files.update(part(branch, self.sealed))
-            except GitcoordError:  # the disk, or the store, which has its own repair
+            except GitcoordError:  # of the disk, or of the store, which has a repair of its own
                 raise
-            except Exception as wrong:  # anything that the ledger's content caused
+            except Exception as wrong:  # caused by the ledger's content
                 self._failures[name] = failures = self._failures.get(name, 0) + 1
                 self._after[name] = branch.fleet.position + 2 ** min(failures, 12)
-                self.tell("part_failed", f"the {name} cannot be written: {describe_error(wrong)}; all else goes on")
+                self.tell(
+                    "part_failed", f"the {name} cannot be written: {describe_error(wrong)}; everything else goes on"
+                )
             else:
                 self._failures.pop(name, None)
         return files
@@ -83,8 +88,8 @@ def _checkpoint(branch: LedgerBranch, sealed: Sealed) -> Mapping[str, bytes | No
     data = sealed(checkpoint.write(branch), branch)
     if len(data) > limits.CHECKPOINT_BYTES_MAX:  # nobody would read it, and a host may reject the whole push for it
         raise OverflowError(
-            f"it has {len(data):,} bytes, and at most {limits.CHECKPOINT_BYTES_MAX:,} are read: "
-            "newcomers fold all lines"
+            f"it has {len(data):,} bytes, and at most {limits.CHECKPOINT_BYTES_MAX:,} are read, so newcomers fold "
+            "all lines"
         )
     return {checkpoint.PATH: data}
 
@@ -93,7 +98,7 @@ PARTS: Mapping[str, Part] = {"snapshot": _pages, "checkpoint": _checkpoint}
 
 
 def render(branch: LedgerBranch, *, since: int | None = None, layout: Layout | None = None) -> dict[str, bytes]:
-    """Return the snapshot's files: those that changed after position `since`, or (None) all."""
+    """Return the snapshot's files by path: those that changed after position `since`; None: all."""
     layout = layout or layout_of(branch.fleet)
     only = None if since is None else _changed(branch, since, layout)
     read = branch.line_at()
@@ -115,7 +120,7 @@ def newest_page(branch: LedgerBranch) -> bytes:
 def pages(
     fleet: FleetState, layout: Layout, entry_at: Callable[[int], Entry], *, only: Collection[str] | None = None
 ) -> dict[str, bytes]:
-    """Return the snapshot's files (of `only`, if given), from what a page shows of the event at each position."""
+    """Return the snapshot's files by path, or only those in `only`. `entry_at` gives what a page shows of an event."""
     state: conversation.State = fleet.states["conversation"]
     wanted = set(state.positions) if only is None else _numbers_in(state, only, layout)
     interactions = [
@@ -127,7 +132,7 @@ def pages(
 
 
 def layout_of(fleet: FleetState) -> Layout:
-    """Return the fleet's own page settings, over the built-in ones."""
+    """Return the layout of the pages: the fleet's settings over the built-in ones."""
     settings = fleet.states["settings"].settings
     return Layout(recent=settings.recent, headings={**snapshot.HEADINGS, **settings.headings})
 
@@ -137,7 +142,7 @@ def _changed(branch: LedgerBranch, since: int, layout: Layout) -> Collection[str
     read = branch.line_at()
     for position in range(since + 1, branch.fleet.position + 1):
         if type_of(read(position)) == "config_changed":
-            return None  # another layout: everything may look different
+            return None  # the layout may have changed, and so all pages
     before = [number for number, positions in state.positions.items() if positions[0] <= since]
     touched = {number for number in state.numbers[since:] if number}
     return snapshot.changed(before, state.positions, touched=touched, layout=layout)
@@ -158,12 +163,12 @@ def _numbers_in(state: conversation.State, only: Collection[str], layout: Layout
 def _shown_position(branch: LedgerBranch) -> int | None:
     page = read_file(branch, snapshot.COMMUNICATION)
     shown = snapshot.parse_position(page.decode("utf-8", "replace")) if page else None
-    # A page that claims to know more than the log was not written by a leader.
+    # A page with a position beyond the log was not written by a leader.
     return shown if shown is not None and shown <= branch.fleet.position else None
 
 
 def _checkpointed(branch: LedgerBranch) -> int | None:
-    """Return the position of the branch's checkpoint: 0 without one, None if the file is no checkpoint."""
+    """Return the position of the branch's checkpoint: 0 if there is none, None if the file is not a valid one."""
     entry = branch.root.get(checkpoint.PATH)
     if entry is None:
         return 0
@@ -174,18 +179,18 @@ def _checkpointed(branch: LedgerBranch) -> int | None:
         found = _POSITION.match(data)
         _positions[entry.oid] = int(found[1]) if found else None
     position = _positions[entry.oid]
-    right = position is not None and position <= branch.fleet.position and entry.oid != branch.rejected_checkpoint
-    return position if right else None
+    valid = position is not None and position <= branch.fleet.position and entry.oid != branch.rejected_checkpoint
+    return position if valid else None
 
 
 _POSITION = re.compile(rb'\{"schema":"[a-z_./0-9 ]{1,1000}","position":(\d{1,16}),')
 
-# Positions of checkpoints by the blob's id: its bytes never change, and at 100,000 events it has megabytes.
+# Positions of checkpoints by the blob's id, because a checkpoint of 100,000 events has megabytes.
 _positions: dict[Oid, int | None] = {}
 
 
 def read_file(branch: LedgerBranch, path: str) -> bytes | None:
-    """Return a file at the top of the ledger branch's tip; None if it is not there."""
+    """Return the bytes of a file in the root of the ledger branch's tip; None if it is missing or damaged."""
     entry = branch.root.get(path)
     if entry is None or entry.is_tree:
         return None

@@ -1,4 +1,4 @@
-"""The local replica: the folded ledger as one process has it, opened from the cache, and cached again as it grows."""
+"""The local replica: the folded ledger of one process, opened from the cache, and cached again as it grows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gitcoord.store.home.home import Home
 from gitcoord.store.home.records import Config
 
 CACHE_EVENTS = 64  # events folded since the cache was written, before it is written again
-CACHE_S = 10.0  # between two writings by any process of the node: otherwise many fast commands would each write it
-OWN_MAX = 10_000  # lines of the queue remembered until they are folded
+CACHE_S = 10.0  # between two writes by any process of the node: otherwise each of many fast commands would write it
+OWN_MAX = 10_000  # lines of the queue that are remembered until they are folded
 
 
 class LocalReplica:
-    """Opens the replica when it is first asked for, and keeps it up with what the node's processes have fetched."""
+    """Opens the replica at its first use, and keeps it up to date with what the node's processes have fetched."""
 
     def __init__(
         self,
@@ -39,11 +39,11 @@ class LocalReplica:
         self.opened: Replica | None = None
         self._home, self._store, self._config, self._keyring = home, store, config, keyring
         self._rng, self._publish = rng, publish
-        self._own: dict[bytes, Event | None] = {}  # lines seen in our queue: signed here, whichever node sequenced them
+        self._own: dict[bytes, Event | None] = {}  # lines of our queue, whose signatures need no check
         self._cached = 0  # position of the cache on disk
 
     def caught_up(self) -> Replica:
-        """Return the replica, with all folded that another process of this node may have fetched."""
+        """Return the replica, after folding what other processes of this node have fetched."""
         with fold_cache.gc_paused():
             if self.opened is None:
                 self.opened = self.open()
@@ -55,25 +55,25 @@ class LocalReplica:
             return self.opened
 
     def remember(self, events: Iterable[Event]) -> None:
-        """Remember own lines, so that the fold need not check them again."""
+        """Remember lines of this node, so that the fold does not check their signatures again."""
         if len(self._own) < OWN_MAX:
             self._own.update((one.line, one) for one in events)
 
     def forget(self) -> None:
-        """Open the replica anew when it is next asked for: the store under it is another one."""
+        """Drop the replica, so that its next use opens it again: its store was replaced."""
         self.opened = None
 
     def save_cache(self) -> None:
-        """Write the cache now and then only: it costs as much as the history is long, and reading on from it costs
-        little."""
+        """Write the cache if it is old enough: a write takes time in proportion to the history, and to fold a few more
+        lines takes little."""
         branch = self.opened.branch if self.opened is not None else None
         if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
-            # A cache that could not be read, and cost a whole fold, is replaced however new it is.
+            # A cache that could not be read, which took a whole fold, is replaced even if it is new.
             if (not self._cached or fold_cache.age_s(self._home) >= CACHE_S) and fold_cache.save(self._home, branch):
                 self._cached = branch.fleet.position
 
     def open(self) -> Replica:
-        """Return a replica that knows what the cache knows, and no more."""
+        """Return a replica with the state of the cache, or an empty one if there is no usable cache."""
         config = self._config
         return Replica(
             objects=self._store,
@@ -99,6 +99,6 @@ class LocalReplica:
         if branch is None or branch.fleet.id != self._config.fleet_id:
             return None
         if branch.checkpoint_position and not trust.read(self._home).accepts_checkpoints:
-            return None  # a process that began with this checkpoint, before it was found wrong, wrote the cache again
+            return None  # written by a process that began with a checkpoint before it was found wrong
         self._cached = branch.fleet.position
         return branch

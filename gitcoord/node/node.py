@@ -1,4 +1,4 @@
-"""A node at work: it holds the queue, the store and the folded ledger together, and drives the protocol."""
+"""The node: holds the queue, the store and the folded ledger together, and drives the protocol."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from gitcoord.store.home import locks
 from gitcoord.store.home.home import Home
 from gitcoord.store.home.locks import LockHeld
 
-COMMANDS_PATIENCE = 10  # without an `agent run` to tidy up at a quiet moment, one command in hundreds does
+COMMANDS_PATIENCE = 10  # an `agent run` tidies up at a quiet moment; without one, one command in hundreds does
 
 
 class Node:
-    """One process's hold on a node. Do not share it between threads; close it when done."""
+    """One process's access to a node. Do not share it between threads, and close it when done."""
 
     def __init__(
         self, home: Home, store: Store, *, folder: Path | None = None, tell: Callable[[str, str], None] | None = None
@@ -50,8 +50,8 @@ class Node:
             self.writer.disk,
         )
         self.draft, self.drafted, self.check, self.append = writer.draft, writer.drafted, writer.check, writer.append
-        self.folder = folder  # the one that this process acts from
-        # git's own folder of the linked work tree around it, and its name; None and "" in the clone's own
+        self.folder = folder  # the folder in which this process acts
+        # git's own folder of the linked work tree around it, and its name; None and "" in the clone's main work tree
         self.worktree = repo_location.worktree_git_dir(folder) if folder is not None else None
         self.place = self.worktree.name if self.worktree is not None else ""
         self.store = store
@@ -84,6 +84,7 @@ class Node:
         self.close()
 
     def close(self) -> None:
+        """Save the fold's cache, tidy the store if that is due, and close the store. No error is raised."""
         with contextlib.suppress(OSError, GitcoordError):
             self.ledger.save_cache()
             if self.round_trip_s and self.home.exists:  # false after `leave`, which moves the home away
@@ -92,12 +93,13 @@ class Node:
 
     @property
     def profile(self) -> Profile:
-        """Return the timings in force, once the fleet's settings have been read."""
+        """Return the timing profile in force, after reading the fleet's settings."""
         self._follow_profile(preferences.profile_of(self.config, self.fleet))
         return self.local.profile
 
     def use_profile(self, name: str) -> None:
-        """Use this profile's timings and push budget, whatever the fleet's setting is."""
+        """Use the timings and push budget of the profile `name` instead of the fleet's. Raise Refused if there is
+        none."""
         self.config.profile = preferences.profile_name(name)
         self._follow_profile(self.config.profile)
 
@@ -108,7 +110,7 @@ class Node:
 
     @property
     def replica(self) -> Replica:
-        """Return the folded ledger as this process has it, caught up with what the node has fetched."""
+        """Return the folded ledger of this process, up to date with what the node has fetched."""
         try:
             return self._caught_up()
         except Corrupt as wrong:
@@ -123,10 +125,11 @@ class Node:
 
     @property
     def fleet(self) -> FleetState:
+        """Return the state of the fleet: the fold of the ledger as this node last saw it."""
         return self.replica.branch.fleet
 
     def _sealed(self, data: bytes, branch: LedgerBranch) -> bytes:
-        """Return a checkpoint as the leader here signs it."""
+        """Return a checkpoint with the signature of the leader, if an agent of this process leads."""
         fleet = branch.fleet
         lead = self.local.leading(fleet.terms)
         if lead is None:
@@ -143,30 +146,35 @@ class Node:
     # Writing: `draft`, `check` and `append` are the writer's
 
     def level(self, event: Event) -> tuple[str, int | None]:
-        """Return how far an event of this node got, as far as this node knows, and its position once sequenced."""
+        """Return "queued", "durable" or "sequenced", as far as this node knows, and the position (None if not
+        sequenced)."""
         return delivery.level(self, event)
 
     def confirm(
         self, event: Event, level: str, *, timeout_s: float, rounds: int | None = None, urgent: bool = False
     ) -> tuple[str, int | None]:
-        """Wait until `event` reached `level`, in at most `rounds` own rounds. Raise NotConfirmed."""
+        """Wait until `event` has reached `level`, in at most `rounds` own rounds. Return its level and position.
+
+        Raise NotConfirmed, and what else `delivery.confirm` raises.
+        """
         self.ledger.remember(self.disk.pending())
         return delivery.confirm(self, event, level, timeout_s=timeout_s, rounds=rounds, urgent=urgent)
 
     # Syncing
 
     def sync(self, *, tick: bool = True, lock_timeout_s: float = 60.0, urgent: bool = False) -> Report:
-        """Do one round, for all processes of this node.
+        """Do one round for all processes of this node, and return its report.
 
-        While another process holds the lock for `lock_timeout_s`, raise LockHeld and write an `error` event; without
-        time to wait, raise filelock.Timeout at once.
+        `tick` says that the leader's duties are due; an `urgent` round may borrow from the push budget. If another
+        process holds the lock for longer than `lock_timeout_s`, write an `error` event and raise LockHeld; if that is
+        0, raise filelock.Timeout at once. Raise Unreachable, Denied, BadCredentials, Lost, Corrupt or Paused.
         """
         check_not_paused(self.home.path)
         with pausing(self.home.path):
             self._spool_heartbeats()
         with pausing(self.home.path), self._sync_lock(lock_timeout_s):
             if self.home.queue.spool or self.home.queue.untidy:
-                self.disk.append(())  # lines of a writer that could not lock the queue, and leftovers of a crash
+                self.disk.append(())  # takes in lines of a writer that could not lock the queue, and tidies it
             try:
                 return self._round(tick, urgent)
             except Corrupt as wrong:
@@ -175,7 +183,7 @@ class Node:
                 return self._round(tick, urgent)
 
     def tidy(self, patience: int = 1) -> None:
-        """Tidy the private store up, if it is time for that and nobody syncs."""
+        """Tidy the private store up if that is due and no process syncs. A higher `patience` makes it due later."""
         with contextlib.suppress(TimeoutError), self._sync_lock(0):
             self.store.tidy(patience)
 
@@ -196,14 +204,14 @@ class Node:
             lock.release()
 
     def _note_lock(self, text: str) -> None:
-        """Write the text as an event, once for as long as nobody syncs."""
+        """Write the text as an `error` event, unless the queue has that event already."""
         actor = self.home.queue.speaker
         if actor and not any(e.type == "error" and e.content == text for e in self.disk.pending()):
             with contextlib.suppress(GitcoordError):
                 self.append(self.draft("error", text, actor=actor), on_secret=OnSecret.HIDE)
 
     def _repair_store(self, wrong: Corrupt) -> bool:
-        """Fetch a damaged private store again. Return False if something else is wrong."""
+        """Fetch a damaged private store again. Return False if the store is sound, so that something else is wrong."""
         from gitcoord.node import store_repair
 
         with self._sync_lock(60.0):
@@ -250,7 +258,7 @@ class Node:
             self._status_cached = now
 
     def _spool_heartbeats(self) -> None:
-        """Spool this node's heartbeats BEFORE asking for the lock: its holder, or the next one, pushes them along."""
+        """Spool our heartbeats BEFORE asking for the lock, so that its holder, or the next one, pushes them along."""
         if self.ledger.opened is not None:
             for session in self.local.hand_over(self.ledger.opened.branch.fleet, since_boot_s(), timestamp=utc_now()):
                 self.home.save_heartbeat(session.agent, session.line or b"")
@@ -263,11 +271,11 @@ class Node:
     # Reading
 
     def located(self, text: str) -> str:
-        """Return a path, or a pattern of paths, as from the top of the repository. Raise Refused outside of it."""
+        """Return a path, or a pattern of paths, relative to the top of the repository. Raise Refused outside of it."""
         return repo_location.from_top(self.folder, text) if self.folder is not None else text
 
     def events(self, since: int = 0) -> Iterator[tuple[int, Event]]:
-        """Yield the sequenced events after position `since`, in order, with their positions; from the local copy."""
+        """Yield the position and the event of each sequenced event after `since`, in order, from the local copy."""
         read = self.replica.branch.line_at()
         for position in range(since + 1, self.fleet.position + 1):
             yield position, parse(read(position))

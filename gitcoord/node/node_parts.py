@@ -1,5 +1,4 @@
-"""The parts of a node that its operations use. `Node` has them; these operations stand below it, in modules of their
-own."""
+"""The parts of a node that the modules below it use. `Node` has them."""
 
 from __future__ import annotations
 

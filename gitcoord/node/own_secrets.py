@@ -14,7 +14,7 @@ from gitcoord.store.home import node_key
 
 FILE_BYTES_MAX = 16 * 1024  # of a key in a file: one of RSA with 8192 bits has 6,400
 FILES_MAX = 1000  # key files of one node
-KEY_BYTES = (32, 64)  # what is read as a key where it is spelled in hexadecimal or base64
+KEY_BYTES = (32, 64)  # lengths at which decoded hexadecimal or base64 counts as a key
 OURS = ("GITCOORD_KEY", "GITCOORD_HMAC_KEY", "GITCOORD_TOKEN", "GITCOORD_ASKPASS_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
 IN_FILES = ("GITCOORD_TOKEN_FILE", "GITCOORD_APP_KEY")  # these may name a file
 NAMED = re.compile(r"(?i)(?:token|secret|passw(?:or)?d|passphrase|api_?key|access_?key|private_?key|credentials?)\Z")
@@ -33,13 +33,15 @@ def own_secrets(keys: Path, environ: Mapping[str, str]) -> OwnSecrets:
 
 
 def _texts(keys: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Yield texts with a description of each. A value that looks like a path or a word is no secret, unless the
-    variable is ours."""
+    """Yield a description of each secret, and its text.
+
+    A value that looks like a path or a word is no secret, unless the variable is ours.
+    """
     for path in [*sorted(keys.glob("*"))[:FILES_MAX], *sorted(keys.parent.glob(f"*{node_key.ENDS}"))[:FILES_MAX]]:
         yield f"the key in {path.relative_to(keys.parent).as_posix()}", _content(path)
     for name in IN_FILES:
         if environ.get(name):
-            yield f"what {name} names", _content(Path(environ[name]))
+            yield f"the file in {name}", _content(Path(environ[name]))
     for name, value in environ.items():
         if name in OURS or NAMED.search(name) and is_secret_value(value):
             yield f"the value of {name}", value.strip().encode("utf-8", "surrogateescape")
@@ -54,7 +56,7 @@ def _content(path: Path) -> bytes:
 
 
 def _readings(text: bytes) -> Iterator[bytes]:
-    """Yield the text itself, and the key that it spells."""
+    """Yield the text itself, and the key that it spells in hexadecimal or base64, if it does."""
     yield text
     for read in (bytes.fromhex, _decoded):
         try:

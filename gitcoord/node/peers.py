@@ -25,7 +25,9 @@ FILE = "heartbeats.json"
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Saved:
+    """The content of the cache file."""
+
     at_s: float
     seen: list[Observation]
     positions: list[int] = field(default_factory=list)
@@ -35,19 +37,19 @@ class _Seen:
 def note_heartbeats(
     cache: Path, heartbeats: Sequence[Event], now_s: float, *, poll_s: float, first_seen: FirstSeen | None = None
 ) -> None:
-    """Remember after a round when each heartbeat and each position was first seen, by this machine's own clock."""
+    """Save when each heartbeat and each position was first seen, by this machine's own clock. Call it after a round."""
     make_folder(cache, exist_ok=True)
-    known, looked_s = observations(cache)
-    seen = liveness.observe(known, heartbeats, now_s, blind_s=liveness.blind_s(looked_s, now_s, poll_s=poll_s))
+    known, synced_s = observations(cache)
+    seen = liveness.observe(known, heartbeats, now_s, blind_s=liveness.blind_s(synced_s, now_s, poll_s=poll_s))
     marks = first_seen or FirstSeen()
     value = {"at_s": now_s, "seen": liveness.dump(seen), "positions": marks.positions, "since_s": marks.since_s}
     write_quickly(cache / FILE, json.dumps(value).encode())
 
 
 def first_seen(cache: Path) -> FirstSeen:
-    """Return when this machine first saw the ledger reach its positions, as remembered."""
+    """Return when this machine first saw the ledger reach its positions; empty if nothing usable was saved."""
     try:
-        value = typed_json.read(_Seen, (cache / FILE).read_bytes())
+        value = typed_json.read(_Saved, (cache / FILE).read_bytes())
     except (FileNotFoundError, ValueError):
         return FirstSeen()
     fits = len(value.positions) == len(value.since_s) and value.positions == sorted(value.positions)
@@ -55,16 +57,22 @@ def first_seen(cache: Path) -> FirstSeen:
 
 
 def observations(cache: Path) -> tuple[list[Observation], float | None]:
-    """Return the remembered heartbeats, and when the last successful round was (None: there was none)."""
+    """Return the saved heartbeats, and the time of the last successful round in seconds since the epoch.
+
+    The time is None if there was no such round.
+    """
     try:
-        value = typed_json.read(_Seen, (cache / FILE).read_bytes())
+        value = typed_json.read(_Saved, (cache / FILE).read_bytes())
         return value.seen, value.at_s
     except (FileNotFoundError, ValueError):
         return [], None
 
 
 def active_reservations(cache: Path, cached: CachedStatus) -> list[dict[str, Any]]:
-    """Return the cached reservations whose time is not up, as far as this machine has seen it pass."""
+    """Return the cached reservations (as `gitcoord reservations --json` has them) whose time is not up.
+
+    Time counts as far as this machine has seen it pass.
+    """
     marks, now_s = first_seen(cache), since_boot_s()
     return [
         one
@@ -75,11 +83,12 @@ def active_reservations(cache: Path, cached: CachedStatus) -> list[dict[str, Any
 
 
 def agent_liveness(node: NodeParts, *, watched: bool = False) -> dict[str, AgentLiveness]:
-    """Return how alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
-    known, looked_s = observations(node.home.cache)
-    if looked_s is None:
+    """Return the liveness of each agent at this node's last round, by agent id (casefolded). `watched` as in
+    `liveness.standings`."""
+    known, synced_s = observations(node.home.cache)
+    if synced_s is None:
         return {}
-    found = liveness.standings(known, looked_s, poll_s=node.local.profile.poll_s, watched=watched)
+    found = liveness.standings(known, synced_s, poll_s=node.local.profile.poll_s, watched=watched)
     here = [one for one in found.values() if one.node == node.disk.node and one.state != liveness.GOODBYE]
     running = set(node.home.running()) if here else set()
     return found | {one.agent.casefold(): with_process(one, one.agent.casefold() in running) for one in here}

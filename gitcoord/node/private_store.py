@@ -1,4 +1,4 @@
-"""The private store: the part of git that a node needs, opened as its settings say."""
+"""The private store: what a node needs of git, and how it is opened with the node's settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class Store(Objects, Remote, Protocol):
 
 
 def open_store(home: Home, config: Config, common: Path) -> Store:
-    """Return the node's private object store, with the remote that the configuration names."""
+    """Return the node's private object store, with the remote of the configuration. Make the store if it is missing.
+
+    `common` is the common git directory of the clone. Raise Refused if git does not trust the owner of either.
+    """
     from gitcoord.store.git import git_store, local_repo
 
     sharing.check_trusted(common, home.store)

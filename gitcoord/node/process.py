@@ -1,4 +1,4 @@
-"""A user's command at work: one process group with bounded output, of which nothing is left when it ends."""
+"""A user's command: one process group with bounded output, of which no process is left at the end."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gitcoord.core.errors import GitcoordError
 
 OUTPUT_BYTES_KEPT = 64 * 1024
 LINE_BYTES_MAX = 8 * 1024  # of one line of a log
-FLOOD_BYTES = 1024 * 1024  # a command that prints more than any event holds does not stop by itself
-READ_S = 0.2  # a process that left the group may hold the pipe open forever
+FLOOD_BYTES = 1024 * 1024  # far more than any event holds: such a command prints without end
+READ_S = 0.2  # to read on after the end: a process that left the group may hold the pipe open forever
 TERM_S = 1.0  # between the request to end and the kill
 
 
 class Output(Protocol):
     """A sink for a command's output, called from a thread that reads it."""
 
-    flood_bytes: int  # a command that prints more is ended
+    flood_bytes: int  # a command that prints more `floods`
 
     def take(self, chunk: bytes) -> None: ...
 
 
 class CapturedOutput:
-    """The first bytes of the output."""
+    """Keeps the first OUTPUT_BYTES_KEPT bytes of the output."""
 
     flood_bytes = FLOOD_BYTES
 
@@ -43,7 +43,7 @@ class CapturedOutput:
 
 
 class LineOutput:
-    """Each line of the output, for a log that makes it safe to show; it goes to no terminal by itself."""
+    """Passes each line of the output to `tell`, which has to make it safe to show."""
 
     flood_bytes = 64 * 1024 * 1024  # a command may take an hour, and report its progress
 
@@ -58,7 +58,7 @@ class LineOutput:
                 self.flush()
 
     def flush(self) -> None:
-        """Pass on a last line without an end."""
+        """Pass on a last line that has no line end."""
         while self._line.strip():
             self._tell(self._line[:LINE_BYTES_MAX].decode("utf-8", "replace").rstrip("\r\n"))
             del self._line[:LINE_BYTES_MAX]
@@ -66,14 +66,13 @@ class LineOutput:
 
 
 class CannotStart(GitcoordError):
-    """The operating system refused to start a command. The one-line reason shows no value that the command was
-    given."""
+    """The operating system refused to start a command. The reason is one line, and shows no argument or variable."""
 
 
 class UserCommand:
-    """A running command; raise CannotStart if it cannot be started. Poll it with `code`, and call `end` in any case.
+    """A running command. Poll it with `code`, and call `end` in any case. Raise CannotStart if it cannot be started.
 
-    `args` as one text go to the shell. Its output reaches ours only through the two sinks.
+    The shell runs `args` that are one text. The command's output reaches ours only through the two sinks.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class UserCommand:
         errors: Output,
         folder: Path | None = None,
     ) -> None:
-        self.floods = False  # it prints more than anybody reads
+        self.floods = False  # it printed more than a sink permits
         _check(args, environment)
         try:
             with tempfile.TemporaryFile() as file:  # not a pipe: a command need not read it
@@ -102,7 +101,7 @@ class UserCommand:
                     stderr=subprocess.PIPE,
                     start_new_session=True,
                 )
-        # Besides OSError: a NUL or a lone surrogate is a ValueError, a fork that failed in the child SubprocessError.
+        # Besides OSError: a NUL or a lone surrogate raises ValueError, a failure in the forked child SubprocessError.
         except (OSError, ValueError, subprocess.SubprocessError, MemoryError) as wrong:
             raise CannotStart(_reason(wrong, folder)) from wrong
         self._readers = [
@@ -113,7 +112,7 @@ class UserCommand:
         try:
             for reader in self._readers:
                 reader.start()
-        except (RuntimeError, MemoryError) as wrong:  # no thread is left: nothing would read its output
+        except (RuntimeError, MemoryError) as wrong:  # without a thread, nothing would read the output
             self._readers = [reader for reader in self._readers if reader.ident is not None]
             self.end()
             for pipe in filter(None, (self._process.stdout, self._process.stderr)):
@@ -122,21 +121,21 @@ class UserCommand:
 
     @property
     def pid(self) -> int:
-        """Return the id of its process, and of its group."""
+        """Return the id of the process, which is also that of its group."""
         return self._process.pid
 
     @property
     def code(self) -> int | None:
-        """Return its exit status; None while it runs."""
+        """Return the exit status, negative for a signal; None while the command runs."""
         return self._process.poll()
 
     def ask_to_end(self) -> None:
+        """Send SIGTERM to the group, if the command still runs."""
         if self.code is None:
             self._signal(signal.SIGTERM)
 
     def end(self, *, grace_s: float = 0.0) -> None:
-        """End the command and everything that it started in its group, which may outlive it. All its output has been
-        taken."""
+        """Wait up to `grace_s` for the command, then kill its whole group. Return when the sinks have its output."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(grace_s)
         self._signal(getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -161,21 +160,21 @@ class UserCommand:
 
 
 def _check(args: str | Sequence[str], environment: Mapping[str, str]) -> None:
-    """Raise CannotStart for what the system would refuse, with the name of its source."""
+    """Raise CannotStart for a text that the system would refuse, with the name of the variable that has it."""
     texts = [("the command", word) for word in ([args] if isinstance(args, str) else args)]
     for name, text in (*texts, *environment.items()):
         if "\0" in text:
-            raise CannotStart(f"{name} holds a NUL character, which no command can be given")
+            raise CannotStart(f"{name} holds a NUL character, which cannot be passed to a command")
         try:
             os.fsencode(text)
         except UnicodeEncodeError:
-            raise CannotStart(f"{name} holds characters that cannot be encoded here") from None
+            raise CannotStart(f"{name} holds characters that this system cannot encode") from None
 
 
 def _reason(wrong: BaseException, folder: Path | None) -> str:
     if isinstance(wrong, OSError):
         if wrong.errno == errno.E2BIG:
-            return "its words and its environment are longer than this system takes"
+            return "its arguments and its environment are longer than this system permits"
         if wrong.errno == errno.EAGAIN:
             return f"this user may start no more processes ({wrong.strerror}): end some, or raise `ulimit -u`"
         if folder is not None and not folder.is_dir():

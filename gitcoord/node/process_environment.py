@@ -54,11 +54,11 @@ def _is_credential(name: str, value: str) -> bool:
 
 
 def checked(names: Iterable[str]) -> list[str]:
-    """Return the names of variables, each once. Raise Refused for anything that can be no variable's name."""
+    """Return the names of variables, each once. Raise Refused for a text that cannot be a variable's name."""
     found = list(dict.fromkeys(names))
     for name in found:
         if not NAME.match(name):
-            raise Refused(f"{name[:80]!r} names no variable of the environment: give the name alone, without a value")
+            raise Refused(f"{name[:80]!r} is not the name of a variable: give the name alone, without a value")
     if len(found) > NAMES_MAX:
         raise Refused(f"{len(found)} variables are named; at most {NAMES_MAX} are passed on")
     return found

@@ -14,16 +14,18 @@ from gitcoord.store.home.records import SyncProgress
 
 
 def resume(budget: Budget, progress: SyncProgress) -> None:
-    """Continue with the tokens that the node's processes have left. A hundred short commands are no hundred budgets."""
+    """Continue with the tokens that the node's processes have left, so that they all share one budget."""
     if budget.rate is None or progress.tokens is None:
         return
-    passed_s = max(0.0, time.time() - progress.tokens_at)  # wall clock: monotonic clocks are not shared by processes
+    passed_s = max(
+        0.0, time.time() - progress.tokens_at
+    )  # by wall clock, because other processes' monotonic clocks may differ
     budget.tokens = min(budget.burst, progress.tokens + passed_s * budget.rate / 60)
     budget.at_s = since_boot_s()
 
 
 def to_progress(budget: Budget) -> Mapping[str, Any]:
-    """Return the fields of `SyncProgress` that pass the bucket on."""
+    """Return the fields of `SyncProgress` that pass the tokens on to the node's next process."""
     if budget.rate is None:
         return {"tokens": None, "tokens_at": 0.0}
     budget.refill(since_boot_s())
@@ -31,19 +33,19 @@ def to_progress(budget: Budget) -> Mapping[str, Any]:
 
 
 def wait_s(budget: Budget, now_s: float, *, poll_s: float) -> float:
-    """Return how long until the next round is worth its fetch, when something is due and the budget is spent.
+    """Return the seconds until the next round, if a push is due and the budget is spent.
 
-    At most one poll: a push waits for its budget, a look at the remote does not. Otherwise the leader's silence is
-    noticed too late.
+    They are at most one poll: only the push waits for the budget. If the fetch waited too, a leader's silence would
+    be noticed too late.
     """
     return min(max(0.1, budget.wait_s(now_s)), poll_s)
 
 
 def share(budget: Budget, local: LocalSessions, replica: Replica, *, node_id: str) -> None:
-    """Share the repository's budget among the nodes seen alive; where it binds, heartbeats stretch."""
+    """Set the budget to this node's share among the living nodes. Stretch the heartbeat intervals to fit into it."""
     profile = local.profile
     alive = [one for one in replica.heartbeats() if one.data.get("state") == "alive" and one.node != node_id]
-    # One member that shows itself on a hundred nodes takes one node's share.
+    # The number of agents bounds it, so that one agent with heartbeats on a hundred nodes takes one node's share.
     nodes = 1 + min(len({one.node for one in alive}), len({one.actor.casefold() for one in alive}))
     leading = local.leading(replica.branch.fleet.terms) is not None
     budget.share(profile.pushes_per_minute, leading=leading, nodes=nodes)

@@ -21,11 +21,12 @@ class StopFlag:
     """
 
     def __init__(self) -> None:
-        self.at_once = False  # requested twice: no last words
+        self.at_once = False  # requested twice: end without a goodbye
         self._set = False
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its `put` is documented as reentrant
 
     def set(self) -> None:
+        """Request the stop, and end each `wait`. Safe in a signal handler."""
         self._set = True
         self._wake.put(None)
 
@@ -40,7 +41,7 @@ class StopFlag:
         return self._set
 
     def at_eof(self, stream: IO[bytes]) -> None:
-        """Set the flag when the stream ends."""
+        """Set the flag when the stream ends. A daemon thread reads it."""
 
         def read() -> None:
             while os.read(stream.fileno(), 4096):  # unbuffered: the buffer's lock, held at the exit, is fatal
@@ -51,9 +52,9 @@ class StopFlag:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Stop at SIGTERM or Ctrl-C; a second one skips the last words.
+        """Set the flag at SIGTERM or Ctrl-C; a second signal raises KeyboardInterrupt, and skips the goodbye.
 
-        Only the main thread gets signals.
+        In any other thread than the main thread, do nothing: only that one gets signals.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FILE = "status.json"
 FINDINGS_KEPT = 10  # newest findings of each kind
-TASKS_KEPT = 200  # held tasks whose agents were not heard for the longest time
+TASKS_KEPT = 200  # held tasks, of the agents that were silent for the longest time
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,14 @@ class CachedStatus:
     proposals: int  # proposals that wait for somebody's approval
     floods: list[dict[str, Any]]  # authors who wrote much today: see `Quotas.floods`
     full: dict[str, str]  # authors whose lines wait until tomorrow, and why: see `Places.full`
-    tasks: list[HeldTask]  # that agents have, as far as they may go back
+    tasks: list[HeldTask]  # whose leases may run out
     task_grace_s: float  # the fleet's settings
     task_lease_s: float
     lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
 
 
 def read(home: Home) -> CachedStatus | None:
-    """Return the newest cached status, if it is of what this node fetched last."""
+    """Return the cached status; None if it is missing, or not of the tip that this node fetched last."""
     try:
         cached = typed_json.read(CachedStatus, (home.cache / FILE).read_bytes())
     except (FileNotFoundError, ValueError):
@@ -92,7 +92,7 @@ def read(home: Home) -> CachedStatus | None:
 
 
 def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
-    """Compute the status of a node from the fold as this process has it."""
+    """Return the status of the node `node_id` from the fold of `branch`."""
     from gitcoord.features.pages import snapshot
     from gitcoord.features.reservations.commands import to_row
     from gitcoord.node import ledger_pages, trust
@@ -133,7 +133,7 @@ def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
 
 
 def _held_tasks(fleet: FleetState) -> list[HeldTask]:
-    """Return the tasks that agents have accepted, those first whose agents were not heard for the longest time."""
+    """Return the tasks that agents have accepted, sorted by how long their agents have been silent, longest first."""
     from gitcoord.features.tasks.state import ASSIGNED
 
     state = fleet.states["tasks"]
@@ -156,7 +156,7 @@ def _lost(fleet: FleetState) -> list[dict[str, Any]]:
 
 
 def save(home: Home, cached: CachedStatus) -> None:
-    """Save the status for the next reader. It can be computed again: a disk that refuses is reported elsewhere."""
+    """Save the status for the next reader. A failure is ignored: the status can be computed, and others report it."""
     with contextlib.suppress(OSError):
         write_quickly(home.cache / FILE, json.dumps(asdict(cached), separators=(",", ":")).encode())
 

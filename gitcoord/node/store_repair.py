@@ -1,5 +1,4 @@
-"""Repair of the private store: it is a copy, so where it is damaged it is fetched again from the remote, and nothing is
-lost."""
+"""Repair of the private store: it is a copy of the remote, so a damaged one is fetched again, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from gitcoord.store.home.records import Config
 
 
 def store_damage(home: Home) -> list[str]:
-    """Return what is wrong with the private store, for a person; empty if it is sound and holds the last tip seen."""
+    """Return what is wrong with the private store, for a person; empty if it is sound and has the last tip seen."""
     found = repo_health.damage(home.store)
     tip = home.tip
     if not found and tip is not None and not repo_health.has_commit(home.store, tip):
@@ -25,8 +24,10 @@ def store_damage(home: Home) -> list[str]:
 def rebuild_store(home: Home, config: Config) -> Path:
     """Build the private store again, and return where the old one was moved. Call it with the sync lock held.
 
-    The remote is fetched BEFORE the old store goes: while it cannot be reached, what is left stays readable. The last
-    tip seen stays as it is, so a ledger that was set back meanwhile is still detected.
+    The remote is fetched BEFORE the old store is moved: if the remote is unreachable, the rest of the store stays
+    readable. The last tip seen stays as it is, so a ledger that was set back meanwhile is still detected.
+
+    Raise what the fetch raises, with a message about the store; Corrupt if the remote is damaged too.
     """
     fresh = home.path / "store.git.fresh"
     aside = home.path / "store.git.damaged"
@@ -56,7 +57,7 @@ def rebuild_store(home: Home, config: Config) -> Path:
         raise type(wrong)(
             f"the private store {home.store} is damaged, and cannot be fetched again now: {wrong}"
         ) from wrong
-    shutil.rmtree(aside, ignore_errors=True)  # of an earlier repair: one is kept for inspection
+    shutil.rmtree(aside, ignore_errors=True)  # of an earlier repair: only the newest is kept for inspection
     if home.store.exists():
         home.store.rename(aside)
     fresh.rename(home.store)

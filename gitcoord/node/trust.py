@@ -1,4 +1,4 @@
-"""Trust: how much of the ledger this clone has folded itself, and whether it still begins with others' checkpoints."""
+"""Trust: how much of the ledger this clone has folded itself, and whether it still accepts others' checkpoints."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ FILE = "verified.json"
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """`position` is that of the last event up to which `verify` found nothing. `accepts_checkpoints` is false after a
-    wrong checkpoint."""
+    """What this clone has verified: `verify` found nothing up to `position`. After a wrong checkpoint,
+    `accepts_checkpoints` is False."""
 
     position: int = 0
     accepts_checkpoints: bool = True
 
 
 def anchors(config: Config) -> Anchors:
-    """Return the anchors that this clone was given, in the environment or in its own file. Raise Refused."""
+    """Return the anchors that this clone was given, in the environment or in its file. Raise Refused if they are
+    malformed."""
     return anchor.read(os.environ.get(anchor.VARIABLE, "") or config.trust)
 
 
@@ -42,7 +43,7 @@ def newest_of(fleet: FleetState) -> str:
 
 
 def read(home: Home) -> Trust:
-    """Return the recorded trust; an unreadable file counts as none."""
+    """Return the recorded trust; the default if the file is missing or unreadable."""
     try:
         value = json.loads((home.path / FILE).read_bytes())
         return Trust(int(value["position"]), bool(value["accepts_checkpoints"]))
@@ -51,4 +52,5 @@ def read(home: Home) -> Trust:
 
 
 def note(home: Home, trust: Trust) -> None:
+    """Record the trust, durably."""
     write_durably(home.path / FILE, json.dumps(asdict(trust)).encode() + b"\n")

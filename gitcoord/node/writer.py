@@ -1,7 +1,6 @@
-"""The writer: what it takes to write on a node, its home, its settings and its keys.
+"""The writer: what a process needs to write on a node, that is its home, its settings and its keys.
 
-A reader of others' events needs a `Node`, which folds the ledger. A writer needs neither that nor the time to import
-it.
+To read others' events, a process needs a `Node`, which folds the ledger. To write it needs no fold, and starts faster.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Writer:
-    """One process's way to write on a node. Every text that enters the ledger from here passes `append`."""
+    """One process's access to a node's queue. Every text that enters the ledger from this node passes `append`."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -54,7 +53,7 @@ class Writer:
         uid: str | None = None,
         term: int | None = None,
     ) -> Draft:
-        """Return a draft with a new identity."""
+        """Return a draft with the present time, and with a new nonce unless `uid` gives one."""
         return Draft(
             actor=actor,
             type=type_,
@@ -69,7 +68,7 @@ class Writer:
         )
 
     def drafted(self, proposals: Sequence[NewEvent], *, actor: str, term: int | None = None) -> list[Draft]:
-        """Return the events that `actor` would write, as the leader of `term` if it is given."""
+        """Return the drafts of the events that `actor` would write, as the leader of `term` if it is given."""
         return [
             self.draft(
                 one.type,
@@ -85,14 +84,14 @@ class Writer:
         ]
 
     def append(self, *drafts: Draft, on_secret: OnSecret | None = None) -> list[Event]:
-        """Store the drafts on the local disk BEFORE this returns (QUEUED), in this order.
+        """Seal the drafts and return their events, on the local disk BEFORE this returns (QUEUED), in this order.
 
-        Raise Refused if one seems to hold a secret; `on_secret` overrides that.
+        Raise Refused if one seems to hold a secret (`on_secret` overrides that), Paused if the disk fails.
         """
         return self.disk.append(self._guarded(drafts, on_secret))
 
     def own_secrets(self) -> OwnSecrets:
-        """Return this node's keys and the secrets of the environment; read again after a key was added."""
+        """Return this node's keys and the secrets of the environment. They are read again after a key was added."""
         try:
             stamp = os.stat(self._keys).st_mtime_ns, self.disk.node
         except OSError:
@@ -112,12 +111,12 @@ class Writer:
                 raise Refused(
                     f"the event {draft.type!r} seems to hold a secret: {one[0]}, in {one[1]}. The ledger "
                     "cannot forget, so nothing was written: say where the secret is kept instead, and revoke "
-                    "it if others have seen it. If it is none, a person can write it with --allow-secret"
+                    "it if others have seen it. If it is no secret, a person can write it with --allow-secret"
                 )
         return [draft if one is None else hidden(draft, own) for draft, one in found]
 
     def check(self, *drafts: Draft) -> None:
-        """Raise what `append` would: a secret, no key, too large, paused. Write nothing."""
+        """Raise what `append` would raise (a secret, no key, too large, paused), and write nothing."""
         check_not_paused(self.home.path)
         for draft in self._guarded(drafts, None):
             seal(

@@ -180,7 +180,9 @@ def test_an_outbox_that_cannot_be_fetched_is_named_and_the_doctor_tells_more(ali
     assert "left on the remote: refs/gitcoord/nodes/evil-0000" in told.err and "go on" in told.err
     value = alice("status", "--json").json()
     assert [one["ref"] for one in value["left"]] == ["refs/gitcoord/nodes/evil-0000"]
-    assert any(line.startswith("! refs/gitcoord/nodes/evil-0000 cannot be used") for line in alice("status").out.splitlines())
+    assert any(
+        line.startswith("! refs/gitcoord/nodes/evil-0000 cannot be used") for line in alice("status").out.splitlines()
+    )
     findings = [one for one in alice("doctor", "--json", code=None).json()["findings"] if one["check"] == "outboxes"]
     assert any("evil-0000 cannot be used" in one["seen"] for one in findings)
     bob("append", "note", "meanwhile")

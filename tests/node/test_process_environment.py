@@ -92,11 +92,11 @@ def test_what_is_named_is_passed_on_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "A=b", "1A", "A B", "A\n", "*", "GITCOORD_*"])
 def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="names no variable"):
+    with pytest.raises(Refused, match="is not the name of a variable"):
         checked([name])
     file = tmp_path / "f.toml"
     file.write_text(f"[agents.a]\nexec = 'x'\npass_env = [{json.dumps(name)}]\n")
-    with pytest.raises(Refused, match="names no variable"):
+    with pytest.raises(Refused, match="is not the name of a variable"):
         fleet_file.read(file)
 
 

@@ -206,7 +206,7 @@ def _act_once(
     for event in events:
         reason = why_without_effect(node, event)
         if reason is not None:
-            raise NoEffect(f"{event.content[: delivery.SAID_SHOWN]!r} has no effect: {reason}")
+            raise NoEffect(f"{event.content[: delivery.CONTENT_CHARS_SHOWN]!r} has no effect: {reason}")
     subject = events[0].re if command.answers_thread else events[0].uid
     answer = command.answer(context(node, actor), subject) if command.answer and subject else {}
     return CommandResult(events, level, fleet.positions.get(events[0].uid, position), answer)
