@@ -33,9 +33,9 @@ _WORDS = {
 
 
 def write_durably(path: Path, data: bytes, *, mode: int | None = None, umask: bool = False) -> None:
-    """Replace `path` by `data`: after a crash it holds the old bytes or the new ones, never a mixture.
+    """Replace the content of `path` by `data`: after a crash it is the old bytes or the new ones, never a mixture.
 
-    The mode is `mode`, or what the folder grants, whatever the umask; with `umask` it is the umask's.
+    The file gets `mode`; if that is None, the permissions of the folder, or with `umask` those that the umask leaves.
     """
     temporary = path.with_name(path.name + ".new")
     if mode is None and not umask:
@@ -51,7 +51,7 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None, umask: bo
 
 
 def append_durably(path: Path, data: bytes) -> None:
-    """Put `data` at the end of `path`, synced BEFORE this returns. On failure the file is as it was."""
+    """Append `data` to `path`, synced BEFORE this returns. On failure the file is as it was. Raise OSError."""
     flags, made = os.O_WRONLY | os.O_APPEND | _BINARY | _NOT_THROUGH, False
     try:
         file = os.open(path, flags)
@@ -75,9 +75,10 @@ def append_durably(path: Path, data: bytes) -> None:
 
 
 def open_new(path: Path, *, mode: int | None) -> int:
-    """Create a file in place of an existing one: a crash leaves halves, a branch brings links.
+    """Create a file, open it for writing, and return its descriptor. An existing file is removed first: it may be half
+    of one that a crash left, or a link that a branch brought.
 
-    No umask changes its mode; None: the umask sets it.
+    The umask does not change `mode`; if that is None, the umask sets it.
     """
     for attempt in range(NEW_ATTEMPTS):
         path.unlink(missing_ok=True)
@@ -94,7 +95,8 @@ def open_new(path: Path, *, mode: int | None) -> int:
 
 
 def make_folder(path: Path, *, exist_ok: bool = False) -> None:
-    """Make a folder inside one of ours, with the permissions of that one."""
+    """Make a folder with the permissions of its parent, which is one of ours. Raise FileExistsError unless
+    `exist_ok`."""
     try:
         os.mkdir(path)
     except FileExistsError:
@@ -110,9 +112,9 @@ def make_folders(path: Path) -> None:
 
 
 def read_regular(path: Path, *, bytes_max: int) -> bytes:
-    """Read a file that others may have put there: no pipe, device or folder, and no more than `bytes_max`.
+    """Return the bytes of a file that others may have put there.
 
-    Raise OSError; its errno is EOVERFLOW if the file is larger, EINVAL if it is no file.
+    Raise OSError, with errno EOVERFLOW if it has more than `bytes_max`, and EINVAL if it is a pipe, device or folder.
     """
     file = os.open(path, os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0))  # a pipe would block forever
     try:
@@ -128,14 +130,14 @@ def read_regular(path: Path, *, bytes_max: int) -> bytes:
 
 
 def write_all(file: int, data: bytes) -> None:
-    """Write all of `data`, however little the system takes at a time."""
+    """Write all of `data`, even if the system takes only parts of it."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
 
 
 def write_quickly(path: Path, data: bytes, *, temporary: Path | None = None, read_only: bool = False) -> None:
-    """Replace `path` at once without waiting for the disk: for files that can be rebuilt, or are synced later."""
+    """Replace `path` without a sync to the disk: for files that can be rebuilt, or that are synced later."""
     temporary = temporary or path.with_name(f"{path.name}.{os.getpid()}")
     mode = sharing.mode_in(path.parent)
     try:
@@ -152,7 +154,7 @@ def write_quickly(path: Path, data: bytes, *, temporary: Path | None = None, rea
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable, if the system can (Windows cannot, and need not)."""
+    """Make a rename in `folder` durable. Do nothing on Windows, which has no way to do so."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -174,17 +176,17 @@ def is_disk_trouble(wrong: OSError) -> bool:
 
 
 def describe(wrong: OSError) -> str:
-    """Return what is wrong, and with which file."""
+    """Return a description of the error, with the file's name if it is known."""
     words = _WORDS.get(wrong.errno or 0) or wrong.strerror or str(wrong)
     return f"{words} ({os.fspath(wrong.filename)})" if isinstance(wrong.filename, str | os.PathLike) else words
 
 
 class Forbidden(Paused):
-    """This user may not write what another user of the machine may: nothing is noted, and the other one goes on."""
+    """This user may not write to another user's home. The node is not paused, so the other user can go on."""
 
 
 def forbid_another(home: Path, wrong: Exception, words: str) -> None:
-    """Raise Forbidden, with what to run, if a permission is missing because home or file are another user's."""
+    """Raise Forbidden, with what to run, if a permission is missing because the home or the file is another user's."""
     named = getattr(wrong, "filename", None)
     denied = wrong.errno in (errno.EACCES, errno.EPERM) if isinstance(wrong, OSError) else "ermission" in words
     whose = sharing.another_owner(home, Path(os.fsdecode(named)) if isinstance(named, str | os.PathLike) else home)
@@ -197,7 +199,7 @@ def forbid_another(home: Path, wrong: Exception, words: str) -> None:
 
 @contextlib.contextmanager
 def pausing(home: Path) -> Iterator[None]:
-    """Turn disk trouble into `Paused`, noted in the home, so that nothing more is tried until `resume`."""
+    """Turn disk trouble into `Paused`, and record that in the home, so that nothing more is tried until `resume`."""
     try:
         yield
     except OSError as wrong:
@@ -209,7 +211,7 @@ def pausing(home: Path) -> Iterator[None]:
         raise Paused(f"{words}: nothing acknowledged is lost; {REMEDY}") from wrong
     except Forbidden:
         raise
-    except Paused as wrong:  # the private store met it, or another process noted it already
+    except Paused as wrong:  # raised by the private store, or by a check of what another process has recorded
         forbid_another(home, wrong, str(wrong))
         note(home, str(wrong))
         if REMEDY in str(wrong):
@@ -218,7 +220,7 @@ def pausing(home: Path) -> Iterator[None]:
 
 
 def note(home: Path, words: str) -> None:
-    """Record the pause's reason in the home, unless one is there. On a full disk the reserve makes room for it."""
+    """Record why the node is paused, unless it is paused already. On a full disk, the reserve is freed for that."""
     path = home / "paused"
     if path.exists():
         return
@@ -246,9 +248,9 @@ def check_not_paused(home: Path) -> None:
 
 
 def resume(home: Path, *, dry_run: bool = False) -> str | None:
-    """Resume after a pause; return its reason (None: there was no pause). Raise Paused while writing still fails.
+    """End the pause, and return its reason; None if there was no pause. Raise Paused if writing still fails.
 
-    `dry_run` only looks.
+    `dry_run` only checks whether writing works.
     """
     reason = paused(home)
     try:
@@ -263,7 +265,7 @@ def resume(home: Path, *, dry_run: bool = False) -> str | None:
 
 
 def check_writable(home: Path) -> None:
-    """Write, sync and remove a file in every folder that a node writes to, and open what it appends to."""
+    """Write, sync and remove a file in each folder that a node writes to, and open its other files. Raise OSError."""
     for folder in (home, home / "heartbeats", home / "cache", home / "store.git", home / "store.git" / "objects"):
         if folder.is_dir():
             probe = folder / f"probe.{os.getpid()}"
@@ -279,7 +281,7 @@ def check_writable(home: Path) -> None:
 
 
 def keep_reserve(home: Path, *, again: bool = False) -> None:
-    """Hold back some space for a full disk."""
+    """Reserve disk space that is freed when the disk is full. `again` writes an existing reserve again."""
     path = home / "reserve"
     if again or not path.exists():
-        write_durably(path, os.urandom(RESERVE_BYTES))  # random: a compressing file system would keep no room for zeros
+        write_durably(path, os.urandom(RESERVE_BYTES))  # a compressing file system would reserve no space for zeros

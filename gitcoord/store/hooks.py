@@ -1,4 +1,4 @@
-"""The user's hooks: what a commit is about to change, and the one file that `gitcoord hook install` writes."""
+"""The user's git hooks: what a commit is about to change, and the one file that `gitcoord hook install` writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GIT_S = 30.0  # a first look at a large index on a slow disk
 
 SCRIPT = """\
 #!/bin/sh
-{mark}tells when a commit touches what another has reserved; `gitcoord hook uninstall` takes this away.
+{mark}warns if a commit touches what another agent has reserved; `gitcoord hook uninstall` removes this.
 before="${{0%/*}}/{before}"
 if [ -x "$before" ]; then "$before" "$@" || exit $?; fi
 {found} || exit 0
@@ -31,10 +31,9 @@ if [ -x "$before" ]; then "$before" "$@" || exit $?; fi
 
 
 def staged_paths(folder: Path) -> list[str]:
-    """Return the paths that the commit in progress in `folder`'s work tree changes, from its top; both sides of a
-    rename.
+    """Return the paths that the commit in progress in `folder`'s work tree changes, relative to its top.
 
-    For a merge, only paths that differ from both sides. Raise Refused.
+    A rename gives both paths. A merge gives only paths that differ from both sides. Raise Refused if git fails.
     """
     diff = ("diff", "--cached", "--name-only", "--no-renames", "-z")
     paths = _git(folder, *diff)
@@ -46,12 +45,11 @@ def staged_paths(folder: Path) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class HooksFolder:
-    """The folder in which git looks for the clone's hooks. `shared`: with other clones, by the user's own
-    configuration."""
+    """The folder in which git looks for the clone's hooks."""
 
     folder: Path
-    shared: bool
-    own: bool  # in the git directory, which holds nothing else there
+    shared: bool  # with other clones, by the configuration of the user or the machine
+    own: bool  # in the clone's git directory
 
     @property
     def file(self) -> Path:
@@ -71,9 +69,9 @@ def hooks_folder(folder: Path) -> HooksFolder:
 
 
 def install(folder: Path, *, dry_run: bool = False) -> str:
-    """Write the hook; return what was done, in words ("": nothing). An existing hook is kept, and runs first.
+    """Write the hook. Return what was done; "" if nothing. An existing hook is kept, and runs first.
 
-    `dry_run`: return what would be done, as an imperative.
+    With `dry_run`, only return what would be done, as an imperative. Raise Refused if the hook cannot be written.
     """
     where = hooks_folder(folder)
     by_hand = f"call `gitcoord hook {NAME}; [ $? -ne 3 ] || exit 1` from {where.file} yourself"
@@ -97,7 +95,7 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
                     return ""
             elif os.path.lexists(before):
                 raise Refused(
-                    f"{where.file} is not gitcoord's, and {before} is there from before: {by_hand}, "
+                    f"{where.file} is not gitcoord's, and {before} exists from an earlier installation: {by_hand}, "
                     "or remove one of them"
                 )
             else:
@@ -109,18 +107,18 @@ def install(folder: Path, *, dry_run: bool = False) -> str:
             write_durably(where.file, script.encode(), mode=0o755)  # a link in its place is replaced, not followed
     except OSError as wrong:
         raise Refused(f"{wrong.filename}: {wrong.strerror}; {by_hand}") from None
-    kept = f"; the hook that was there is kept as {BEFORE}, and runs first" if aside or before.exists() else ""
+    kept = f"; the previous hook is kept as {BEFORE}, and runs first" if aside or before.exists() else ""
     return f"{'write' if dry_run else 'wrote'} {where.file}{kept}"
 
 
 def uninstall(folder: Path, *, dry_run: bool = False) -> str:
-    """Remove the hook, and put the one before it back; return words as of `install`."""
+    """Remove the hook, and restore the previous one. Return a description as `install` does. Raise Refused."""
     where = hooks_folder(folder)
     before = where.folder / BEFORE
     try:
         if not _is_ours(where.file):
             if before.exists():
-                raise Refused(f"{where.file} is not gitcoord's any more: put {before} back by hand, or remove it")
+                raise Refused(f"{where.file} is not gitcoord's any more: restore {before} by hand, or remove it")
             return ""
         back = before.exists()
         if not dry_run:
@@ -130,7 +128,7 @@ def uninstall(folder: Path, *, dry_run: bool = False) -> str:
     except OSError as wrong:
         raise Refused(f"{wrong.filename}: {wrong.strerror}") from None
     did = "remove" if dry_run else "removed"
-    return f"{did} gitcoord from {where.file}: what was there before is back" if back else f"{did} {where.file}"
+    return f"{did} gitcoord from {where.file}: the previous hook is restored" if back else f"{did} {where.file}"
 
 
 def _is_ours(file: Path) -> bool:
@@ -139,13 +137,13 @@ def _is_ours(file: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as wrong:
-        if wrong.errno in (errno.EOVERFLOW, errno.EINVAL, errno.ELOOP):  # large, a pipe, a folder, links in a circle
+        if wrong.errno in (errno.EOVERFLOW, errno.EINVAL, errno.ELOOP):  # large, a pipe, a folder, a cycle of links
             return False
         raise
 
 
 def _git(folder: Path, *args: str) -> str:
-    """Run git in the environment as it is: git tells its hooks there which index the commit is made from."""
+    """Return git's output. The environment is passed on: there git tells its hooks from which index it commits."""
     done = _run(folder, *args)
     if done.returncode:
         raise Refused(f"git {args[0]}: {done.stderr.decode('utf-8', 'replace').strip()}")
@@ -164,4 +162,4 @@ def _run(folder: Path, *args: str) -> subprocess.CompletedProcess[bytes]:
             env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
         )
     except (OSError, subprocess.TimeoutExpired) as wrong:
-        raise Refused(f"git did not answer: {wrong}") from None
+        raise Refused(f"git could not be run: {wrong}") from None

@@ -1,4 +1,4 @@
-"""The shared remote in memory: refs, objects, and git's rules about who may move which ref."""
+"""The shared remote in memory: refs, objects, and git's rules about which update of a ref is accepted."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class MemoryServer:
         self.deny: Callable[[Update], str | None] = lambda update: None
 
     def advertise(self) -> dict[str, Oid]:
-        """Return all refs as they are now: the first half of every conversation."""
+        """Return all refs as they are now, as at the beginning of a fetch or a push."""
         return dict(self.refs)
 
     def apply(self, update: Update, objects: Mapping[Oid, tuple[str, bytes]]) -> Pushed:
-        """Apply the second half, for one ref: `update.old` is what was advertised, and must still hold."""
+        """Apply one update of a push. `update.old` is the value that was advertised, and must still be the ref's."""
         self.objects.update(objects)
         refusal = self.deny(update)
         if refusal is not None:
@@ -61,20 +61,20 @@ def check_leases(advertised: Mapping[str, Oid], updates: Sequence[Update]) -> tu
     As in git: a value that is there already is not compared with anything, and counts as pushed.
     """
     send: list[Update] = []
-    told: dict[str, Pushed] = {}
+    answered: dict[str, Pushed] = {}
     for update in updates:
         current = advertised.get(update.ref)
         if update.new is not None and current == update.new:
-            told[update.ref] = Pushed(PushOutcome.ACCEPTED, ALREADY_THERE)
+            answered[update.ref] = Pushed(PushOutcome.ACCEPTED, ALREADY_THERE)
         elif current != update.old:
-            told[update.ref] = Pushed(PushOutcome.STALE, "stale info")
+            answered[update.ref] = Pushed(PushOutcome.STALE, "stale info")
         else:
             send.append(update)
-    return send, told
+    return send, answered
 
 
 def reachable_objects(source: ObjectDict, tips: Iterable[Oid], *, known: Mapping[Oid, object]) -> ObjectDict:
-    """Return what `tips` reach in `source`, stopping at `known` objects."""
+    """Return the objects that `tips` reach in `source`, stopping at `known` ones. Raise Corrupt if one is missing."""
     found: ObjectDict = {}
     waiting = list(tips)
     while waiting:
@@ -82,7 +82,7 @@ def reachable_objects(source: ObjectDict, tips: Iterable[Oid], *, known: Mapping
         if oid in known or oid in found:
             continue
         if oid not in source:
-            raise Corrupt(f"object {oid} is missing from what is sent")
+            raise Corrupt(f"object {oid} is missing from the objects that are sent")
         kind, data = found[oid] = source[oid]
         if kind == "commit":
             commit = decode_commit(oid, data)
@@ -93,7 +93,7 @@ def reachable_objects(source: ObjectDict, tips: Iterable[Oid], *, known: Mapping
 
 
 class MemoryStore:
-    """Objects and Remote, with a database of its own: it sees what it wrote and what it fetched."""
+    """An implementation of Objects and Remote with a database of its own: it has what it wrote and what it fetched."""
 
     def __init__(self, server: MemoryServer, *, ledger_ref: str, outbox_prefix: str) -> None:
         self.server = server
@@ -165,7 +165,7 @@ class MemoryStore:
         return self.take(self.server.advertise(), first)
 
     def take(self, advertised: Mapping[str, Oid], first: Collection[str] = ()) -> Fetched:
-        """Copy the objects that the advertised refs of this fleet reach. An incomplete outbox stays on the remote."""
+        """Copy the objects that the advertised refs of this fleet reach. An incomplete outbox is named in `left`."""
         found = chosen(advertised, ledger_ref=self._ledger_ref, outboxes=self._outboxes, first=first)
         left = dict(found.left)
         for ref, oid in found.refs.items():
@@ -174,17 +174,17 @@ class MemoryStore:
                     self.objects |= self.reach(self.server.objects, [oid], known=self.objects)
             except Corrupt as wrong:
                 if ref == self._ledger_ref:
-                    raise Unreachable(f"the ledger cannot be brought here: {wrong}") from wrong
+                    raise Unreachable(f"the ledger cannot be fetched: {wrong}") from wrong
                 left[ref] = str(wrong)
         return Fetched(found.refs, left, found.strays)
 
     def push(self, updates: Sequence[Update]) -> dict[str, Pushed]:
         if not self.server.reachable:
             return {update.ref: Pushed(PushOutcome.UNREACHABLE, "cannot be reached") for update in updates}
-        send, told = check_leases(self.server.advertise(), updates)
+        send, results = check_leases(self.server.advertise(), updates)
         for update in send:
-            told[update.ref] = self.server.apply(update, self.to_send(update))
-        return told
+            results[update.ref] = self.server.apply(update, self.to_send(update))
+        return results
 
     def to_send(self, update: Update) -> ObjectDict:
         """Return the objects that the server needs for `update` and lacks."""
@@ -192,8 +192,7 @@ class MemoryStore:
         return self.reach(self.objects, tips, known=self.server.objects)
 
     def reach(self, source: ObjectDict, tips: Iterable[Oid], *, known: Mapping[Oid, object]) -> ObjectDict:
-        """Return what `tips` reach in `source`, stopping at `known` objects. Raise Corrupt for missing
-        objects."""
+        """Return what `reachable_objects` returns. Tests override this."""
         return reachable_objects(source, tips, known=known)
 
     def _put(self, kind: str, data: bytes) -> Oid:
@@ -205,7 +204,7 @@ class MemoryStore:
         if oid not in self.objects:
             if not OID.match(oid):
                 raise Corrupt(f"{oid!r} does not name a git object")
-            raise Corrupt(f"object {oid} is not here; sync, and it may be fetched")
+            raise Corrupt(f"object {oid} is not here; run `gitcoord sync`, which may fetch it")
         found, data = self.objects[oid]
         if found != kind:
             raise Corrupt(f"object {oid} is a {found}, not a {kind}")
@@ -216,5 +215,5 @@ class MemoryStore:
 
 
 def _is_folder_of(one: str, other: str) -> bool:
-    """Return whether one of two ref names is a folder in the other: git cannot hold both."""
+    """Return whether one of two ref names is a folder of the other: git cannot have both."""
     return one.startswith(other + "/") or other.startswith(one + "/")

@@ -1,8 +1,8 @@
 """The programs that gitcoord starts, itself and git: found at absolute paths, never in the working folder.
 
 The working folder is mostly a checkout, and anybody with push access decides which files are in it. `python -m X` and
-`python -c` take modules from there before the standard library, and an empty or relative entry of PATH or PYTHONPATH
-names it as well.
+`python -c` import modules from there before the standard library, and an empty or relative entry of PATH or PYTHONPATH
+means that folder as well.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 MAIN = Path(__file__).absolute().parents[1] / "__main__.py"
 
 # -I: no working folder, no folder of the script, and no variable PYTHON… or user's site-packages, which an entry like
-# the empty one in `PYTHONPATH=/opt/lib:` may turn into the working folder. `__main__.py` makes up for an installation
-# that is found by those: it knows its own place.
+# the empty one in `PYTHONPATH=/opt/lib:` may turn into the working folder. An installation that is found by those
+# still works, because `__main__.py` knows its own place.
 ISOLATED = "-I"
 
 # For git in somebody's checkout. A folder of the tree may look like a bare repository, whose configuration git would
@@ -27,7 +27,7 @@ WITHOUT_HOOKS = ("-c", f"core.hooksPath={os.devnull}")  # with core.hooksPath=.h
 
 
 def gitcoord_argv(*arguments: str) -> list[str]:
-    """Return the command line by which gitcoord starts itself: this very copy, whatever the working folder holds."""
+    """Return the command line by which gitcoord starts itself: this very copy, whatever is in the working folder."""
     return [*_python(), str(MAIN), *arguments]
 
 
@@ -43,7 +43,7 @@ def _python() -> list[str]:
 
 @contextlib.contextmanager
 def safe_children() -> Iterator[None]:
-    """Keep the working folder out of what `multiprocessing` starts meanwhile: it uses `python -c`."""
+    """Keep the working folder off the module path of processes that `multiprocessing` starts with `python -c`."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
@@ -58,26 +58,26 @@ def safe_children() -> Iterator[None]:
 def git(environ: Mapping[str, str] | None = None) -> str:
     """Return the absolute path of git. GIT_PYTHON_GIT_EXECUTABLE, GitPython's variable, may name another one.
 
-    Raises FileNotFoundError.
+    Raise FileNotFoundError if there is none.
     """
     import shutil
 
     environ = os.environ if environ is None else environ
     found = shutil.which(environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git", path=search_path(environ))
     if found is None or not os.path.isabs(found):
-        raise FileNotFoundError("git is not installed, or in no absolute folder of PATH")
+        raise FileNotFoundError("git is not installed, or not in an absolute folder of PATH")
     return found
 
 
 def which(name: str, environ: Mapping[str, str]) -> str | None:
-    """Return the absolute path of a program, found in the absolute folders of PATH only."""
+    """Return the absolute path of a program in the absolute folders of PATH; None if none has it."""
     import shutil
 
     return shutil.which(name, path=search_path(environ))
 
 
 def search_path(environ: Mapping[str, str]) -> str:
-    """Return PATH without the entries that mean the working folder, or one below it."""
+    """Return PATH without the entries that mean the working folder or a folder below it."""
     kept = absolute(environ.get("PATH", os.defpath).split(os.pathsep))
     return os.pathsep.join(kept) or os.defpath  # an empty PATH would mean the working folder
 

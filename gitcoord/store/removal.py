@@ -1,4 +1,4 @@
-"""Removal of a folder with its content, however deep it is. Commands of tasks may leave anything behind."""
+"""Removal of a folder with its content, of any depth. Commands of tasks may leave anything behind."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class _Level(NamedTuple):
 
 
 def remove_tree(path: Path) -> None:
-    """Remove what is at `path`, and nothing that a link leads to. The rest stays if the system refuses.
+    """Remove what is at `path`, and nothing that a link leads to. If the system refuses, keep the rest; raise nothing.
 
     `shutil.rmtree` calls itself for each level, and ends in a RecursionError some hundred levels down. Here one folder
-    is open at a time, by no path, because that may be longer than the system takes.
+    is open at a time. It is not opened by its path, which may be longer than the system permits.
     """
     if os.rmdir not in os.supports_dir_fd:
         shutil.rmtree(path, ignore_errors=True)  # Windows: no path is so deep there
@@ -38,15 +38,15 @@ def remove_tree(path: Path) -> None:
 
 
 def _empty(folder: int) -> None:
-    """Remove all in the open folder, and close it. Raise OSError if another process moves what is being emptied."""
+    """Remove everything in the open folder, and close it. Raise OSError if another process moves a folder in it."""
     above: list[_Level] = []
     stays: set[tuple[int, int]] = set()
     while True:
         try:
-            name = _first_full(folder, stays)
+            name = _first_nonempty(folder, stays)
             if name is not None:
                 inner = os.open(name, _FOLDER, dir_fd=folder)
-                above.append(_Level(_which(folder), name))
+                above.append(_Level(_identity(folder), name))
             elif above:
                 inner = os.open("..", _FOLDER, dir_fd=folder)
             else:
@@ -56,24 +56,25 @@ def _empty(folder: int) -> None:
         folder = inner
         if name is None:
             outer = above.pop()
-            if _which(folder) != outer.folder:
+            if _identity(folder) != outer.folder:
                 os.close(folder)
                 raise OSError(f"{outer.name} was moved")
             try:
                 os.rmdir(outer.name, dir_fd=folder)
             except OSError:
-                stays.add(_which(outer.name, folder))
+                stays.add(_identity(outer.name, folder))
 
 
-def _first_full(folder: int, stays: set[tuple[int, int]]) -> str | None:
-    """Remove the files and empty folders in a folder; return the name of one that is not empty, None without any."""
+def _first_nonempty(folder: int, stays: set[tuple[int, int]]) -> str | None:
+    """Remove the files and empty folders in a folder. Return the name of a folder that is not empty; None if there is
+    none."""
     for name in os.listdir(folder):
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISDIR(found.st_mode):
                 os.unlink(name, dir_fd=folder)
             elif (found.st_dev, found.st_ino) not in stays:
-                os.chmod(name, 0o700, dir_fd=folder)  # it may be closed to its own user
+                os.chmod(name, 0o700, dir_fd=folder)  # its own user may lack the permission to read it
                 try:
                     os.rmdir(name, dir_fd=folder)
                 except OSError:
@@ -83,6 +84,6 @@ def _first_full(folder: int, stays: set[tuple[int, int]]) -> str | None:
     return None
 
 
-def _which(folder: int | str, within: int | None = None) -> tuple[int, int]:
+def _identity(folder: int | str, within: int | None = None) -> tuple[int, int]:
     found = os.stat(folder, dir_fd=within, follow_symlinks=False) if isinstance(folder, str) else os.fstat(folder)
     return found.st_dev, found.st_ino

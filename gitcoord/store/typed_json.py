@@ -1,6 +1,6 @@
-"""Typed JSON files: a file is read with its types, or it counts as damaged, whatever it holds.
+"""Typed JSON files: the content of a file is checked against the types of a dataclass.
 
-Every command reads some of these files first. Importing pydantic for them would take longer than the rest of a short
+Every command reads some of these files first, and to import pydantic would take longer than the rest of a short
 command.
 """
 
@@ -19,10 +19,10 @@ _WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or fals
 
 
 def read(kind: type[T], data: bytes) -> T:
-    """Return the `kind` (a dataclass) that `data` holds; unknown fields are ignored.
+    """Return the JSON object in `data` as a `kind` (a dataclass). Unknown fields are ignored.
 
     Fields may be text, numbers, booleans, `X | None`, lists, tuples of one kind, objects, dataclasses and Any. Raise
-    ValueError, in one line, for anything else: no JSON, nested without end, a field of another type.
+    ValueError, with a message of one line, if it is no JSON, too deeply nested, or has a field of another type.
     """
     try:
         text = data.decode("utf-8")
@@ -36,7 +36,7 @@ def read(kind: type[T], data: bytes) -> T:
 
 
 def _fitting(kind: Any, value: Any, where: str) -> Any:
-    """Return `value` as a `kind`; `where` names its place in the error if it is none."""
+    """Return `value` as a `kind`. Raise ValueError, with its place `where`, if it is not of that kind."""
     if kind is Any:
         return value
     outer, inner = get_origin(kind) or kind, get_args(kind)
@@ -79,7 +79,7 @@ def _check(fits: bool, where: str, words: str) -> None:
 
 @lru_cache(maxsize=32)
 def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """Return the fields of a dataclass: each one's kind, and whether it is required."""
+    """Return the kind of each field of a dataclass, by name, and whether it is required."""
     hints = get_type_hints(kind)
     return {
         one.name: (hints[one.name], one.default is MISSING and one.default_factory is MISSING) for one in fields(kind)

@@ -1,8 +1,8 @@
 """Work files: read and written in a folder that others fill, such as a checkout, where a branch may bring links.
 
-A link may lead to another file of the same tree (CLAUDE.md is often one to AGENTS.md), and never out of it, nor into
-git's own folder. Pipes and devices are not read, and a written file replaces the old one; a file with several names is
-replaced under this name only.
+A link may lead to another file of the same tree (CLAUDE.md is often a link to AGENTS.md), but not out of it, nor into
+git's own folder. Pipes and devices are not read. A written file replaces the old one; if that has several names (hard
+links), only this name gets the new file.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ FILE_BYTES_MAX = 2**30
 
 
 def inside(path: Path, top: Path) -> Path:
-    """Return where `path` leads to. Raise Refused out of `top`, which the user named, and for anything but a regular
-    file.
+    """Return the real path of `path`. Raise Refused if it is not below `top`, which the user named, or no regular file.
 
-    A path that is not below `top` was named by the user as well: then its own folder takes the place of `top`.
+    If `path` itself is not written below `top`, the user named it as well: then its own folder takes the place of
+    `top`. The file need not exist.
     """
     top, path = Path(os.path.abspath(top)), Path(os.path.abspath(path))
     if not path.is_relative_to(top):
         top = path.parent
     try:
-        real, ground = path.resolve(), top.resolve()
-    except (OSError, RuntimeError) as wrong:  # links in a circle
+        real, real_top = path.resolve(), top.resolve()
+    except (OSError, RuntimeError) as wrong:  # a cycle of links
         raise Refused(f"{path} leads nowhere ({wrong}): remove that link") from None
-    if not real.is_relative_to(ground):
+    if not real.is_relative_to(real_top):
         raise Refused(f"{path} is a link that leads out of {top}, to {real}: remove it, or name another file")
-    below, named = real.relative_to(ground).parts, path.relative_to(top).parts
+    below, named = real.relative_to(real_top).parts, path.relative_to(top).parts
     if any(part.casefold() == ".git" for part in below) and below != named:
-        raise Refused(f"{path} is a link into what git keeps of itself, {real}: remove it, or name another file")
+        raise Refused(f"{path} is a link into git's own folder, to {real}: remove it, or name another file")
     try:
         mode = os.lstat(real).st_mode
     except FileNotFoundError:
@@ -46,8 +46,8 @@ def inside(path: Path, top: Path) -> Path:
     return real
 
 
-def check_ground(folder: Path, top: Path) -> None:
-    """Raise Refused if a folder below `top` is, or is behind, a link that leads out of it."""
+def check_folder(folder: Path, top: Path) -> None:
+    """Raise Refused if a folder below `top` is, or is reached by, a link that leads out of `top`."""
     inside(folder / "any", top)
 
 
@@ -62,7 +62,7 @@ def read(path: Path, top: Path, *, bytes_max: int = FILE_BYTES_MAX) -> bytes | N
 
 
 def write(path: Path, top: Path, data: bytes) -> None:
-    """Replace a file, which keeps its mode; a new one has what the umask leaves. Raise as `read` does."""
+    """Replace a file. It keeps its mode; a new file gets the mode that the umask leaves. Raise Refused, or OSError."""
     real = inside(path, top)
     make_folders(real.parent)
     try:
@@ -73,7 +73,7 @@ def write(path: Path, top: Path, data: bytes) -> None:
 
 
 def append(path: Path, top: Path, data: bytes, *, old: bytes) -> None:
-    """Add to a file that holds `old`. A file with other names, which may be anywhere, is replaced instead."""
+    """Append `data` to a file whose content is `old`. A file with several names (hard links) is replaced instead."""
     real = inside(path, top)
     file = os.open(real, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
     try:

@@ -161,7 +161,7 @@ def test_a_hook_that_is_there_is_kept_runs_first_and_comes_back(alice: Clone) ->
     assert "mine" in run(alice.path, "commit", "-m", "a").err
     (alice.path / "stop").touch()
     run(alice.path, "commit", "--allow-empty", "-m", "b", code=1)
-    assert "what was there before is back" in alice("hook", "uninstall").out
+    assert "the previous hook is restored" in alice("hook", "uninstall").out
     assert "echo mine" in hook.read_text() and os.access(hook, os.X_OK)
     assert alice("hook", "uninstall").out == "nothing to do\n"
 

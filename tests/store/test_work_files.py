@@ -131,10 +131,10 @@ def test_a_link_within_the_tree_is_followed_and_a_path_that_the_user_named_is_th
 def test_a_folder_for_pages_that_a_branch_made_a_link_is_refused(top: Path, outside: Path) -> None:
     (top / "pages").symlink_to(outside)
     with pytest.raises(Refused, match="leads out of"):
-        work_files.check_ground(top / "pages", top)
+        work_files.check_folder(top / "pages", top)
     with pytest.raises(Refused, match="leads out of"):
-        work_files.check_ground(top / "pages" / "deeper", top)
-    work_files.check_ground(outside, top)
+        work_files.check_folder(top / "pages" / "deeper", top)
+    work_files.check_folder(outside, top)
 
 
 def test_the_layout_of_old_is_made_beside_links_not_through_them(top: Path, outside: Path) -> None:

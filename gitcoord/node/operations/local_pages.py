@@ -42,7 +42,7 @@ def writing(node: Node, folder: Path) -> Iterator[None]:
 
     Raise Refused if `folder` is no place to write, GitcoordError on a timeout.
     """
-    work_files.check_ground(folder, Path.cwd())
+    work_files.check_folder(folder, Path.cwd())
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with pausing(node.home.path):

@@ -268,7 +268,7 @@ def _stale(
 def _failed(home: Home) -> list[dict[str, Any]]:
     """Return a row for each agent of this node with dead letters. Those marked for a replay need no person."""
     found = []
-    for agent, letters in dead_letters.everyones(home.path):
+    for agent, letters in dead_letters.of_all_agents(home.path):
         left = [one for one in letters if not one.replay]
         if left:
             found.append({"agent": agent, "events": len(left), "newest": left[-1].event, "at": left[-1].at})

@@ -1,7 +1,6 @@
-"""Backoff: refs of the remote that could not be fetched, and until when each is left alone.
+"""Backoff: refs of the remote that could not be fetched, and until when each is paused.
 
-It is kept in a file, because every command is a process of its own: one hostile outbox must not cost each of them its
-time.
+It is kept in a file, because every command is a process of its own: one hostile outbox must not delay each of them.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from gitcoord.store.files import write_quickly
 FILE = "backoff.json"
 PAUSE_S = 10.0  # after the first failure: an honest node pushes its outbox again within seconds
 PAUSE_S_MAX = 3600.0  # doubled at each further failure up to this
-REFS_MAX = 1000  # remembered; those whose pause is over first are forgotten
+REFS_MAX = 1000  # that are remembered; those whose pause ends first are forgotten
 DOUBLINGS_MAX = 20
 
 
 @dataclass(slots=True)
 class Pause:
-    """A ref that could not be fetched: why, how often so lately, and when it is tried again (seconds since 1970)."""
+    """A ref that could not be fetched: why, how often, and when it is retried (in seconds since 1970; 0: at once)."""
 
     why: str
     fails: int
@@ -47,7 +46,7 @@ class Backoff:
         self._refs: dict[str, Pause] = {}
 
     def paused(self) -> dict[str, Pause]:
-        """Return the refs that are left alone now."""
+        """Return the refs that are paused now."""
         self._read()
         return {ref: pause for ref, pause in self._refs.items() if self._remains_s(pause) > 0}
 
@@ -57,15 +56,14 @@ class Backoff:
         return {ref: pause for ref, pause in self._refs.items() if pause.until and ref.startswith("refs/")}
 
     def failed(self, ref: str, why: str, *, fails_max: int = DOUBLINGS_MAX, least_s: float = PAUSE_S) -> None:
-        """Leave `ref` alone, longer than the last time, up to so many doublings of `least_s`."""
+        """Pause `ref` for `least_s`, doubled at each further failure up to `fails_max`."""
         self._read()
         fails = min(self._refs[ref].fails + 1 if ref in self._refs else 1, fails_max)
         self._refs[ref] = Pause(why, fails, self._now() + min(least_s * 2 ** (fails - 1), PAUSE_S_MAX))
         self._write()
 
     def succeeded(self, ref: str) -> None:
-        """Forget half of what is held against `ref`: one that fails every other time does not regain full trust each
-        time."""
+        """End the pause of `ref`, and halve its failures: one that fails every other time still gets longer pauses."""
         self._read()
         if ref in self._refs:
             pause = self._refs.pop(ref)
@@ -74,7 +72,7 @@ class Backoff:
             self._write()
 
     def forget(self, keep: Container[str]) -> None:
-        """Forget refs that are no longer on the remote, once their pause is over."""
+        """Forget refs that are not in `keep`, because the remote no longer has them, if their pause is over."""
         self._read()
         gone = [ref for ref, pause in self._refs.items() if ref not in keep and self._remains_s(pause) <= 0]
         for ref in gone:
@@ -83,8 +81,8 @@ class Backoff:
             self._write()
 
     def _remains_s(self, pause: Pause) -> float:
-        """Return how long a pause still lasts. No pause is longer than the longest: otherwise the clock was set
-        back."""
+        """Return the seconds until a pause ends. If they are more than the longest pause, the clock was set back, and
+        the pause is over."""
         rest_s = pause.until - self._now()
         return rest_s if rest_s <= PAUSE_S_MAX else 0.0
 
@@ -95,12 +93,12 @@ class Backoff:
             if seen != self._seen:
                 self._refs = typed_json.read(_Content, self._path.read_bytes()).refs
                 self._seen = seen
-        except (OSError, ValueError):  # nothing is held against anybody
+        except (OSError, ValueError):  # then no ref is paused
             self._refs, self._seen = {}, ()
 
     def _write(self) -> None:
         for ref in sorted(self._refs, key=lambda one: self._refs[one].until)[:-REFS_MAX]:
             del self._refs[ref]
-        with contextlib.suppress(OSError):  # then it fails again, and is tried again sooner
+        with contextlib.suppress(OSError):  # then the ref is retried sooner, and fails again
             write_quickly(self._path, json.dumps(asdict(_Content(self._refs))).encode())
         self._seen = ()

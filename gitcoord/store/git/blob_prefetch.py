@@ -1,7 +1,7 @@
 """Prefetch of blobs: many objects whose order is known are streamed by one child of git, without a request for each.
 
-One request after the other takes 0.2 ms each on a busy machine, nearly all of it waiting for the other process to wake.
-Half of a newcomer's time went into the three thousand files of a log that way.
+On a busy machine, a request takes 0.2 ms, nearly all of it for the other process to wake up. The three thousand files
+of a log took half of a newcomer's time that way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gitcoord.store import program
 
 
 class BlobPrefetch:
-    """Blobs of the repository at `store`, read in this order; odd objects are left to the ordinary reader."""
+    """Blobs of the repository at `store`, read in the order of `oids`. It answers for blobs only."""
 
     def __init__(self, store: Path, oids: Iterable[Oid]) -> None:
         self._next = deque(oids)
@@ -36,14 +36,15 @@ class BlobPrefetch:
             )
 
     def close(self) -> None:
+        """End the child. `blob` then returns None."""
         self._next.clear()
         if self._child.returncode is None:
             self._child.kill()
             self._child.communicate()
 
     def blob(self, oid: Oid, bytes_max: int) -> bytes | None:
-        """Return the blob, if it is the next one; None for any other, and for all after one that is no blob or too
-        large."""
+        """Return the bytes of the blob, if it is the next one. Return None for any other object, and for all objects
+        after one that is no blob or has more than `bytes_max`."""
         if not self._next or self._next[0] != oid:
             return None
         assert self._child.stdout is not None

@@ -190,7 +190,7 @@ def _reach(remote: CodeRemote, words: Sequence[str], timeout_s: float, *, pushes
     if done.timed_out:
         raise Unreachable(f"{remote.shown} did not answer within {timeout_s:g} s")
     said = git_output.scrub(done.stderr, access.secrets)
-    if pushes and not git_output.is_of_the_way(said):
+    if pushes and not git_output.is_transport_failure(said):
         raise Denied(git_output.message_of(said) or "git gave no reason")
     raise git_output.fetch_error(access.url, said)
 

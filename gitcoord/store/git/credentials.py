@@ -30,11 +30,11 @@ Password*) printf '%s\\n' "$GITCOORD_ASKPASS_TOKEN" ;;
 esac
 """
 
-# The clone's settings about reaching its remote; the rest of its configuration does not concern us.
+# The clone's settings for reaching its remote. The rest of its configuration is not used.
 _FORWARDED = re.compile(r"(?:http|credential|protocol)\..+|ssh\.variant|core\.(?:sshcommand|askpass|gitproxy)\Z", re.I)
 
-# A hook runs with these set for the repository it belongs to; git would follow them instead of us
-# (`git rev-parse --local-env-vars`, without the two that carry `git -c` settings, and the quarantine).
+# Git sets these in a hook for the repository to which the hook belongs, and our git would use that repository
+# (`git rev-parse --local-env-vars`, without the two with the settings of `git -c`; and the quarantine).
 HOOK_VARIABLES = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_CONFIG",
@@ -57,16 +57,16 @@ HOOK_VARIABLES = (
 
 LENT = "GITCOORD_ASKPASS_LENT"  # a GitHub app's token, which `gitcoord/github/api/account.py` makes and renews
 TOKEN_BYTES_MAX = 64 * 1024
-TOKEN_CHARS_MIN = 20  # a user of a URL that is as long may be a token, which some forges take in its place
+TOKEN_CHARS_MIN = 20  # a user in a URL that is at least as long may be a token, which some forges accept there
 
 Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Access:
-    """The way to reach one remote: its URL without a password, git's environment, texts to blot out.
+    """How to reach one remote: its URL without a password, git's environment, and texts that no output may show.
 
-    `environment` makes git rewrite `git_url.ALIAS`, the URL that git is given.
+    `environment` makes git rewrite `git_url.ALIAS`, which stands in for the URL in git's arguments.
     """
 
     url: str
@@ -75,7 +75,7 @@ class Access:
 
 
 def transport_settings(listing: str) -> Pairs:
-    """Return the clone's own transport settings, in order, from `git config --list --show-scope -z`."""
+    """Return the clone's own transport settings, in order, from the output of `git config --list --show-scope -z`."""
     parts = listing.split("\0")
     pairs: Pairs = []
     for scope, entry in zip(parts[0::2], parts[1::2], strict=False):
@@ -105,9 +105,10 @@ def access(
     environ: Mapping[str, str],
     pushes: bool = False,
 ) -> Access:
-    """Decide how `url` is reached, to fetch or to push, from git's configuration (`listing`) and the environment.
+    """Return how to reach `url`, to fetch or to push, by git's configuration (`listing`) and the environment.
 
-    Raise BadCredentials if a token would be sent in the clear, Refused for a URL that would show a password.
+    `private` has settings of the private repository, and `askpass` is the script that answers git's questions. Raise
+    BadCredentials if a token would be sent in the clear, Refused for a URL that would show a password.
     """
     url, user, password = git_url.without_login(git_url.rewritten(url, listing, pushes=pushes))
     own = "" if password else _token(url, listing, environ)
@@ -121,7 +122,7 @@ def access(
     pairs += [(f"url.{url}.{rewrites}", git_url.ALIAS) for rewrites in ("insteadOf", "pushInsteadOf")]
     extra = {"GIT_TERMINAL_PROMPT": "0"}
     if token:
-        # Helpers are asked before GIT_ASKPASS, and are told to keep what worked: empty clears them.
+        # Git asks credential helpers before GIT_ASKPASS, and has them store what worked. An empty value removes them.
         pairs.append(("credential.helper", ""))
         extra |= {"GIT_ASKPASS": str(askpass), "GITCOORD_ASKPASS_TOKEN": token, "GITCOORD_ASKPASS_FOR": _asked_for(url)}
         if user:
@@ -133,9 +134,9 @@ def access(
 
 
 def _to_one_server(url: str) -> Pairs:
-    """Return settings by which git goes nowhere else, be it with our token or with a helper's.
+    """Return settings by which git follows no redirect, to which it would send our token or a helper's.
 
-    The second one overrides the clone's setting for this URL: to git, the longest URL counts.
+    The second one overrides the clone's setting for this URL: git uses the setting with the longest URL.
     """
     if not git_url.origin_of(url):
         return []
@@ -143,13 +144,13 @@ def _to_one_server(url: str) -> Pairs:
 
 
 def _asked_for(url: str) -> str:
-    """Return the server as git names it when it asks for a password: scheme and host, and a port if the URL has one."""
+    """Return the server as git names it when it asks for a password: scheme, host, and the port if the URL has one."""
     match = re.match(r"(https?://[^/?#]*)", url)
     return match[1] if match else ""
 
 
 def config_environment(pairs: Pairs, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return settings for git that no process list shows, after those that the environment has already."""
+    """Return git settings as environment variables, which no process list shows, after those of `environ`."""
     first = int(environ.get("GIT_CONFIG_COUNT") or 0)
     result = {"GIT_CONFIG_COUNT": str(first + len(pairs))}
     for number, (key, value) in enumerate(pairs, start=first):
@@ -159,14 +160,14 @@ def config_environment(pairs: Pairs, environ: Mapping[str, str]) -> dict[str, st
 
 
 def leave_hook() -> None:
-    """Forget the repository that a surrounding hook has put into this process's environment."""
+    """Remove the variables from this process's environment that a surrounding git hook has set for its repository."""
     for name in HOOK_VARIABLES:
         os.environ.pop(name, None)
 
 
 def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
     if not url.startswith(("https://", "http://")) or is_set_for(listing, "http.extraheader", url):
-        return ""  # a second header beside it gives HTTP 400
+        return ""  # a server answers two such headers with HTTP 400
     own = own_token(environ)
     if own:
         return own
@@ -175,12 +176,15 @@ def _token(url: str, listing: str, environ: Mapping[str, str]) -> str:
         return ""
     if environ.get(LENT):
         return environ[LENT]
-    # A developer's helper knows the account for git; GITHUB_TOKEN may be for reading the API.
+    # A developer's helper has the account for git. GITHUB_TOKEN may be meant for reading the API.
     return "" if is_set_for(listing, "credential.helper", url) else environ.get("GITHUB_TOKEN", "")
 
 
 def own_token(environ: Mapping[str, str]) -> str:
-    """Return the token set for gitcoord: in the environment, or in a file that may be replaced at any time."""
+    """Return the token that is set for gitcoord in the environment, or in a file that may be replaced at any time.
+
+    Return "" if there is none. Raise BadCredentials if the file cannot be read.
+    """
     path = environ.get("GITCOORD_TOKEN_FILE", "")
     if environ.get("GITCOORD_TOKEN") or not path:
         return environ.get("GITCOORD_TOKEN", "").strip()
@@ -188,7 +192,7 @@ def own_token(environ: Mapping[str, str]) -> str:
         with open(path, encoding="utf-8") as file:
             return file.read(TOKEN_BYTES_MAX).strip()
     except (OSError, ValueError) as wrong:
-        reason = wrong.strerror if isinstance(wrong, OSError) else "it is no text"
+        reason = wrong.strerror if isinstance(wrong, OSError) else "it is not text"
         raise BadCredentials(f"the file that GITCOORD_TOKEN_FILE names cannot be read ({reason})") from None
 
 
@@ -196,7 +200,7 @@ def _secrets(token: str, environ: Mapping[str, str], forwarded: Pairs, user: str
     if len(user) >= TOKEN_CHARS_MIN:
         yield user
     for secret in (token, *(environ.get(name, "") for name in ("GITCOORD_TOKEN", "GITHUB_TOKEN", LENT))):
-        if len(secret) >= 4:  # shorter ones would blot out ordinary words
+        if len(secret) >= 4:  # to hide shorter ones would hide parts of ordinary words
             yield secret
             yield base64.b64encode(f"x-access-token:{secret}".encode()).decode()
     for key, value in forwarded:

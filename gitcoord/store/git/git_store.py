@@ -1,4 +1,4 @@
-"""A private bare repository: gitcoord's objects, its mirror of the remote's refs, and its one way out."""
+"""The private bare repository: gitcoord's objects, a mirror of the remote's refs, and the connection to the remote."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from gitcoord.store.home import locks, sharing
 
 OBJECT_BYTES_MAX = 64 * 1024 * 1024  # far above what gitcoord writes; a hostile blob must not fill memory
 TREE_BYTES_MAX = 8 * 1024 * 1024  # two hundred thousand names; a ledger of ten million events has 4,000 in one
-NEAR_COMMITS = 64  # an ancestor is nearly always this close: 0.08 ms for a commit in process, 3 ms for a process
-FAR_COMMITS = 1000  # after so many, git walks: 0.005 ms for a commit, of a ledger that somebody made very deep
-PAGE_COMMITS = 20_000  # 0.8 MB of git's output, of which a process keeps a part
+NEAR_COMMITS = 64  # an ancestor is nearly always this close: to read a commit takes 0.08 ms, to start git 3 ms
+FAR_COMMITS = 1000  # after so many, git walks on, in 0.005 ms for a commit: somebody made a very deep ledger
+PAGE_COMMITS = 20_000  # 0.8 MB of git's output; a process keeps at most 1 MB
 
 KEPT = "refs/gitcoord/kept/"
 
 
 class GitStore:
-    """Objects and Remote on a private bare repository. For one thread; close it.
+    """An implementation of Objects and Remote on a private bare repository. Use it in one thread, and close it.
 
-    `url` is the shared remote; `config_from` the user's repository, whose credential and transport settings apply.
-    Errors never contain a token, nor a user or password of a URL.
+    `url` is the shared remote; `config_from` is the user's repository, whose credential and transport settings apply.
+    Errors never contain a token, nor the user or password of a URL.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ class GitStore:
 
     @classmethod
     def create(cls, path: Path) -> None:
-        """Make the private repository at `path` if it is not there, or complete an interrupted one.
+        """Make the private repository at `path` if it does not exist, or complete one whose making was interrupted.
 
-        Several processes may do so at once. Raise Paused, or LockHeld if one of them does not come to an end.
+        Several processes may do so at once. Raise Paused if git fails, or LockHeld if another process hangs.
         """
         last = path / "askpass"
         if _is_askpass(last):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         files.make_folder(path, exist_ok=True)
-        with locks.holding(path / "making", guards="the making of the store", wait_s=LOCAL_S):
+        with locks.holding(path / "making", guards="the creation of the store", wait_s=LOCAL_S):
             if not _is_askpass(last):
-                granted = sharing.mode_in(path)  # git, too, makes files whose modes no umask changes
+                granted = sharing.mode_in(path)  # with this setting, git also ignores the umask
                 init_bare(path, {**PRIVATE, "core.sharedRepository": f"0{granted:03o}"})
                 askpass = credentials.ASKPASS.encode("ascii")
                 files.write_durably(last, askpass, mode=granted | (granted & 0o444) >> 2)
@@ -81,12 +81,12 @@ class GitStore:
         self.close()
 
     def close(self) -> None:
-        """End the children that read objects. The store may still be used; they start again."""
+        """End the child processes that read objects. The store may still be used: then they are started again."""
         self._reader.close()
 
     @property
     def moved_to(self) -> str:
-        """The address to which the remote redirects on its server; empty while it does not."""
+        """The address on the same server to which the remote redirects; "" if it does not."""
         return self._transport.moved_to
 
     # -- objects ---------------------------------------------------------------------------------
@@ -150,13 +150,13 @@ class GitStore:
         return newest_first[::-1]
 
     def _page(self, tip: Oid, commits: int) -> list[Oid]:
-        """Return at most so many commits along first parents, from `tip` on. Raise Corrupt if it is not here."""
+        """Return at most `commits` commits along first parents, from `tip` on. Raise Corrupt if it is not here."""
         words = ("rev-list", "--first-parent", f"--max-count={commits}", tip, "--")
         result = self._transport.run(*words, extra={"GIT_NO_REPLACE_OBJECTS": "1"})
         found = result.stdout.split()
         if result.status or not found:
-            raise Corrupt(f"commits before {tip} are not in {self.path}; sync, and they may be fetched")
-        return found if all(map(OID.match, found)) else [tip]  # a short password is scrubbed from names as well
+            raise Corrupt(f"commits before {tip} are not in {self.path}; run `gitcoord sync`, which may fetch them")
+        return found if all(map(OID.match, found)) else [tip]  # if a short password was scrubbed from the names
 
     def keep(self, name: str, oid: Oid | None) -> None:
         assert git_refs.NAME.match(name), name
@@ -176,11 +176,11 @@ class GitStore:
     # -- the remote ------------------------------------------------------------------------------
 
     def fetch(self, *, newcomer: bool = False, first: Collection[str] = ()) -> Fetched:
-        maintenance.outlast(self.path, self._timeout_s)
+        maintenance.wait_for_other(self.path, self._timeout_s)
         return self._mirror.fetch(newcomer=newcomer, first=first)
 
     def look_up(self, ref: str) -> Oid | None:
-        """Return what the remote shows under a ref, which may be none of ours. Raise what a fetch would raise."""
+        """Return the value of any ref on the remote; None if there is none. Raise what a fetch would raise."""
         return self._transport.ls_remote().get(ref)
 
     def complete(self) -> None:
@@ -191,33 +191,32 @@ class GitStore:
         outcomes = self._transport.push(updates, lambda: self._sync_ledger(updates))
         for update in updates:
             if outcomes[update.ref].outcome is PushOutcome.ACCEPTED and update.new is not None:
-                with contextlib.suppress(OSError):  # then it is fetched
+                with contextlib.suppress(OSError):  # then the next round fetches it
                     self._mirror.note(update.ref, update.new)
             lost = outcomes[update.ref].outcome in (PushOutcome.UNREACHABLE, PushOutcome.UNKNOWN, PushOutcome.DENIED)
             if lost and update.new is not None:
                 self._reader.close()
-                self.commit(update.new)  # Corrupt, if our own disk lacks the object to send
+                self.commit(update.new)  # raises Corrupt if our own disk lacks the object to send
         return outcomes
 
     def _sync_ledger(self, updates: Sequence[Update]) -> None:
-        """fsync the ledger's objects while they are sent: they will be kept, and git does not wait for our disk."""
-        with contextlib.suppress(OSError):  # `keep` tries again, and reports
+        """Sync the ledger's objects to the disk while git sends them: they are kept later, and this costs no time."""
+        with contextlib.suppress(OSError):  # `keep` tries it again, and reports the error
             for update in updates:
                 if update.ref == self._ledger_ref and update.new is not None:
                     self._loose.sync(update.new)
 
     def tidy(self, patience: int = 1) -> bool:
-        """Pack what many fetches and writes left lying, and drop what no ref names; return whether it was time for
-        that.
+        """Pack the objects of many fetches and writes, and remove unreferenced ones. Return whether that was done.
 
-        Nobody else may write here meanwhile. `patience`: leave so many times as much lying.
+        Nobody else may write here meanwhile. It is done when there are `patience` times as many objects as usual.
         """
         if not maintenance.is_due(self.path, patience):
             return False
         self.close()
         return maintenance.tidy(self.path, self._transport.run)
 
-    # -- below -----------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------
 
     def _put(self, kind: str, data: bytes, names: Sequence[Oid]) -> Oid:
         oid = self._loose.put(kind, data, names)

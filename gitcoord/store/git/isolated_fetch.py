@@ -1,7 +1,7 @@
-"""Isolated fetches: the ledger comes by itself, then the outboxes, so that a bad outbox fails alone, and is named.
+"""Isolated fetches: the ledger is fetched alone, then the outboxes, so that a bad outbox fails alone, and is named.
 
-A member's outbox of a few megabytes may unpack to gigabytes. Each fetch has bounds, and a ref that does not fit into
-them is left alone for a while, longer each time.
+A member's outbox of a few megabytes may unpack to gigabytes. Each fetch has bounds, and a ref that exceeds them is
+paused, longer each time.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ MIB = 1024 * 1024
 # An outbox that others read has 16 MiB of lines; to unpack them takes a tenth of a second.
 ONE_OUTBOX = Bounds(file_bytes=64 * MIB, memory_bytes=512 * MIB, cpu_s=5)
 TOGETHER = Bounds(file_bytes=1024 * MIB, memory_bytes=512 * MIB, cpu_s=10)
-# A ledger grows for years: ten million events are 2 GiB. None of its objects comes near the limit of memory.
+# A ledger grows for years: ten million events are 2 GiB. None of its objects needs nearly as much memory.
 LEDGER = Bounds(file_bytes=16 * 1024 * MIB, memory_bytes=2048 * MIB)
 
-GROUPS = (200, 16, 1)  # outboxes in one fetch: fewer at a time during the search for the bad one
-LEDGER_FAILS_MAX = 3  # its pauses grow to 40 s and no longer: nothing goes on without it
-STRANGERS = "*"  # in the backoff: outboxes of nodes that the log does not know, of which anybody can make more
+GROUPS = (200, 16, 1)  # outboxes in one fetch: smaller groups in the search for the bad one
+LEDGER_FAILS_MAX = 3  # the ledger's pauses are at most 40 s, because nothing goes on without it
+STRANGERS = "*"  # in the backoff: all outboxes of nodes that the log does not know; anybody can make more of them
 
 
 class IsolatedFetch:
-    """Fetches chosen refs into the mirror. `outboxes`: the beginning of the names of their refs."""
+    """Fetches chosen refs into the mirror. `outboxes` is the prefix of the outboxes' refs."""
 
     def __init__(self, transport: Transport, backoff: Backoff, ledger_ref: str, outboxes: str) -> None:
         self._transport = transport
@@ -36,29 +36,32 @@ class IsolatedFetch:
         self._ledger_ref = ledger_ref
         self._outboxes = outboxes
 
-    def bring_ledger(self, more: Sequence[str]) -> None:
-        """Fetch the ledger. Raise Unreachable if that is impossible: nothing goes on without it."""
+    def fetch_ledger(self, more: Sequence[str]) -> None:
+        """Fetch the ledger, with `more` options for git. Raise Unreachable if that fails: a round needs it."""
         pause = self._backoff.paused().get(self._ledger_ref)
         if pause is not None:
             raise Unreachable(pause.why)
-        result = self._transport.bring([self._ledger_ref], LEDGER, *more)
+        result = self._transport.fetch([self._ledger_ref], LEDGER, *more)
         if more and result.status and not result.timed_out:  # a server that cannot count commits
-            result = self._transport.bring([self._ledger_ref], LEDGER)
+            result = self._transport.fetch([self._ledger_ref], LEDGER)
         if not result.status:
             self._backoff.succeeded(self._ledger_ref)
             return
         self._transport.raise_trouble(result)
         why = (
-            f"the ledger ({self._ledger_ref}) of {self._transport.name()} cannot be brought here: "
-            f"{self._why(result, self._transport.timeout_s)}. If the network is slow, set GITCOORD_TIMEOUT_S higher; "
-            "if somebody pushed to it what is no log, let the remote's owner set it back to a commit that `gitcoord "
+            f"the ledger ({self._ledger_ref}) of {self._transport.name()} cannot be fetched: "
+            f"{self._why(result, self._transport.timeout_s)}. If the network is slow, set GITCOORD_TIMEOUT_S higher. "
+            "If somebody pushed anything else to it, let the remote's owner set it back to a commit that `gitcoord "
             "status` of another clone shows"
         )
         self._backoff.failed(self._ledger_ref, why, fails_max=LEDGER_FAILS_MAX)
         raise Unreachable(why)
 
-    def bring(self, refs: Sequence[str], first: Collection[str], more: Sequence[str]) -> dict[str, str]:
-        """Fetch outboxes; return those that stay on the remote, and why. `first`: nodes that come before the others."""
+    def fetch_outboxes(self, refs: Sequence[str], first: Collection[str], more: Sequence[str]) -> dict[str, str]:
+        """Fetch outboxes, with `more` options for git. Return those that could not be fetched, and why.
+
+        `first` has the ids of the nodes that the log knows: their outboxes are fetched before the others.
+        """
         deadline_s = time.monotonic() + self._transport.timeout_s
         paused, left = self._backoff.paused(), {}
         known = [ref for ref in refs if ref.removeprefix(self._outboxes) in first]
@@ -71,28 +74,28 @@ class IsolatedFetch:
                     going.append(ref)
                 else:
                     left[ref] = pause.why
-            left |= self._bring_in_groups(going, GROUPS, what, more, deadline_s)
+            left |= self._fetch_in_groups(going, GROUPS, what, more, deadline_s)
             if what and going and not left.keys() & set(going):
                 self._backoff.succeeded(what)
         return left
 
-    def _bring_in_groups(
+    def _fetch_in_groups(
         self, refs: Sequence[str], sizes: Sequence[int], what: str, more: Sequence[str], deadline_s: float
     ) -> dict[str, str]:
-        """Fetch as `bring` does, in groups of the first of `sizes`; a failing group is split by the next size."""
+        """Fetch as `fetch_outboxes` does, in groups of the first of `sizes`. Split a failing group by the next size."""
         left: dict[str, str] = {}
         for start in range(0, len(refs), sizes[0]):
             group = refs[start : start + sizes[0]]
             if time.monotonic() >= deadline_s:
-                left |= dict.fromkeys(group, "others took all the time that a fetch may take")
+                left |= dict.fromkeys(group, "other outboxes used up the time of this fetch")
             elif sizes[0] == 1:
-                left |= self._bring_one(group[0], what, more)
-            elif len(group) <= sizes[1] or not self._bring_group(group, more):
-                left |= self._bring_in_groups(group, sizes[1:], what, more, deadline_s)
+                left |= self._fetch_one(group[0], what, more)
+            elif len(group) <= sizes[1] or not self._fetch_group(group, more):
+                left |= self._fetch_in_groups(group, sizes[1:], what, more, deadline_s)
         return left
 
-    def _bring_group(self, group: Sequence[str], more: Sequence[str]) -> bool:
-        result = self._transport.bring(group, TOGETHER, *more, timeout_s=self._transport.timeout_s / 2)
+    def _fetch_group(self, group: Sequence[str], more: Sequence[str]) -> bool:
+        result = self._transport.fetch(group, TOGETHER, *more, timeout_s=self._transport.timeout_s / 2)
         if result.status:
             self._transport.raise_trouble(result)
             return False
@@ -100,10 +103,10 @@ class IsolatedFetch:
             self._backoff.succeeded(ref)
         return True
 
-    def _bring_one(self, ref: str, what: str, more: Sequence[str]) -> dict[str, str]:
-        """Fetch an outbox; if it fails, or is gone from the remote, nothing of it is left here."""
+    def _fetch_one(self, ref: str, what: str, more: Sequence[str]) -> dict[str, str]:
+        """Fetch one outbox. Return its ref and why that failed; {} if it was fetched, or is gone from the remote."""
         patience_s = self._transport.timeout_s / 4
-        result = self._transport.bring([ref], ONE_OUTBOX, *more, timeout_s=patience_s)
+        result = self._transport.fetch([ref], ONE_OUTBOX, *more, timeout_s=patience_s)
         if not result.status:
             self._backoff.succeeded(ref)
         if not result.status or git_output.is_gone(result.stderr):
@@ -113,7 +116,7 @@ class IsolatedFetch:
         self._backoff.failed(ref, why)
         if what:
             self._backoff.failed(
-                what, f"{ref} could not be brought, and its node is unknown to the log: the outboxes of such nodes wait"
+                what, f"{ref} could not be fetched, and the log does not know its node: outboxes of such nodes wait"
             )
         return {ref: why}
 
@@ -122,4 +125,4 @@ class IsolatedFetch:
         if result.timed_out:
             return f"it took longer than {patience_s:g} s"
         said = git_output.message_of(result.stderr)
-        return f"it is damaged, or larger than gitcoord takes ({said})" if said else "it is larger than gitcoord takes"
+        return f"it is damaged, or larger than permitted ({said})" if said else "it is larger than permitted"

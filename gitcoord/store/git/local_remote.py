@@ -1,6 +1,6 @@
-"""A remote on this machine: what its own files show, without starting git.
+"""A remote on this machine: its refs, read from its files without starting git.
 
-It answers one question only, whether anything is new; where it is not certain, it gives no answer.
+They only serve to see whether anything is new. If the answer is not certain, there is none, and git is asked.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from gitcoord.core.errors import Corrupt
 from gitcoord.core.ports import Oid
 from gitcoord.store.git import refs as git_refs
 
-PACKED_BYTES_MAX = 256 * 1024  # thousands of refs: git, too, takes long over them, but reads no more than it needs
+PACKED_BYTES_MAX = 256 * 1024  # thousands of refs, of which git reads only what it needs
 
 _ELSEWHERE = re.compile(r"(?:^|\0)url\..+\.(?:push)?insteadof\n", re.I)
 
 
 def repository(url: str, listing: str) -> Path | None:
-    """Return the git directory that git reaches by `url`; None if its refs may be kept otherwise, or are elsewhere.
+    """Return the git directory that git reaches by `url`; None if it is elsewhere, or stores its refs differently.
 
-    `listing` is the output of `git config --list -z`: it may send git to another place.
+    `listing` is the output of `git config --list -z`, which may make git rewrite the URL.
     """
     path = Path(url.removeprefix("file://"))
     if not path.is_absolute() or "%" in url or not listing or _ELSEWHERE.search(listing):
@@ -31,8 +31,10 @@ def repository(url: str, listing: str) -> Path | None:
 
 
 def shown(repository: Path, ledger_ref: str, outbox_prefix: str) -> dict[str, Oid] | None:
-    """Return the ledger and the outboxes; perhaps torn, if somebody writes them now. Return None if git must be
-    asked."""
+    """Return the values of the ledger and the outboxes, by ref. If somebody writes now, they may be of two moments.
+
+    Return None if git must be asked.
+    """
     parent, name = ledger_ref.rsplit("/", 1)
     try:
         if _packed_bytes(repository) > PACKED_BYTES_MAX:

@@ -1,11 +1,11 @@
-"""The mirror: the part of the remote that is here, and how the rest comes, whatever others have put there.
+"""The mirror: a copy of the remote's refs and objects, and how it is fetched, whatever others have pushed there.
 
-Mostly one fetch brings everything. If that fails, or refs are known that made it fail, the refs are listed first: the
-ledger comes by itself, then the outboxes, so that a bad one fails alone; and it is left alone for a while.
+Mostly one fetch is enough. If it fails, or refs are known that made it fail, the refs are listed first. Then the ledger
+is fetched alone, and the outboxes in groups, so that a bad one fails alone; and it is paused.
 
-`git fetch --filter=blob:limit=` would not do: it counts no trees and no number of blobs, a server may ignore it, and it
-turns the store into a partial clone, with the remote's URL in its configuration, which fetches each object that is read
-there.
+`git fetch --filter=blob:limit=` would not help: it limits neither trees nor the number of blobs, and a server may
+ignore it. It also turns the store into a partial clone, which has the remote's URL in its configuration and fetches
+each missing object that is read.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from gitcoord.store.git.isolated_fetch import STRANGERS, TOGETHER, IsolatedFetch
 from gitcoord.store.git.process import GitResult
 from gitcoord.store.git.transport import MIRROR, Transport, copy_of
 
-OTHERS_MAX = 200  # refs that are not ours; `ls-remote` lists all there are, and a fetch asks for ours only
-WARY = "?"  # in the backoff: refs among the outboxes that are none, or too many of them
-WARY_S = 600.0  # so long every process lists the refs before it fetches any
+OTHERS_MAX = 200  # refs that are not ours: `ls-remote` lists them too, while a fetch asks for ours only
+WARY = "?"  # in the backoff: there are too many outboxes, or refs among them that are no outboxes
+WARY_S = 600.0  # for this long, every process lists the refs before it fetches
 
 
 class Mirror:
@@ -34,7 +34,7 @@ class Mirror:
 
     def __init__(self, path: Path, transport: Transport, *, ledger_ref: str, outbox_prefix: str) -> None:
         for ref in (ledger_ref, outbox_prefix):
-            if not ref.startswith("refs/"):  # of config.json, which people edit
+            if not ref.startswith("refs/"):  # it comes from config.json, which people may edit
                 raise Refused(f"{ref!r} is no ref: `ledger` and `namespace` in config.json begin with refs/")
         self._path = path
         self._transport = transport
@@ -42,9 +42,9 @@ class Mirror:
         self._outboxes = outbox_prefix.rstrip("/") + "/"
         self._backoff = Backoff(path)
         self._isolated = IsolatedFetch(transport, self._backoff, ledger_ref, self._outboxes)
-        self._nothing_new = False  # the last look brought nothing new: list the refs before fetching anything
-        self._crowded = False  # the remote has so many other refs that listing all of them takes longer
-        self._is_clean = False  # unfinished packs of earlier processes are removed
+        self._nothing_new = False  # the last fetch found nothing new, so list the refs before the next
+        self._crowded = False  # the remote has so many other refs that to list all of them takes longer
+        self._is_clean = False  # unfinished packs of earlier processes were removed
 
     def fetch(self, *, newcomer: bool, first: Collection[str]) -> Fetched:
         if not self._is_clean:
@@ -52,17 +52,17 @@ class Mirror:
             self._is_clean = True
         before = self._read()
         more = [f"--depth={limits.LOOK_BACK_COMMITS}"] if newcomer and not before else []
-        # All of a ledger may take long, and has wider bounds than outboxes have: the first time it comes by itself.
+        # A whole ledger may take long, and has wider bounds than outboxes have, so the first time it is fetched alone.
         wary = not before or bool(self._backoff.paused())
-        shown = self._shown(look=wary or (self._nothing_new and not self._crowded))
+        shown = self._listed(ask=wary or (self._nothing_new and not self._crowded))
         found = self._chosen(shown, first) if shown is not None else None
         if found is not None and found.refs == before and before and not found.left:
             self._nothing_new = True
             return found
         if not wary and (found is None or not found.left and not found.strays):
-            result = self._bring_all()
+            result = self._fetch_all()
             if not result.status:
-                return self._brought(before, first)
+                return self._fetched(before, first)
             maintenance.remove_unfinished(self._path)
             self._transport.raise_trouble(result)
             found = None
@@ -70,27 +70,26 @@ class Mirror:
             found = self._chosen(self._transport.ls_remote(), first)
         if not found.refs:
             self._transport.check_empty(self._outboxes + "nobody")
-        return self._bring_apart(found, before, first, more)
+        return self._fetch_isolated(found, before, first, more)
 
     def note(self, ref: str, oid: Oid) -> None:
-        """Record a pushed ref: its objects are here, and the next look finds nothing new in it."""
+        """Record a ref that was pushed: its objects are here, so the next fetch finds nothing new in it."""
         if self._is_ours(ref):
             git_refs.write_copy(self._path, copy_of(ref), oid)
 
     def deepen(self) -> bool:
-        """Fetch what a newcomer's fetch left on the remote; return whether that changed anything."""
+        """Fetch the history that a newcomer's fetch left out. Return whether anything was fetched."""
         boundary = self._path / "shallow"
         if not boundary.exists():
             return False
         before = boundary.read_bytes()
-        self._isolated.bring_ledger(["--unshallow"])
+        self._isolated.fetch_ledger(["--unshallow"])
         return not boundary.exists() or boundary.read_bytes() != before
 
-    # The remote's refs, and the ones that are wanted
+    # The remote's refs, and those that are ours
 
     def _read(self) -> dict[str, Oid]:
-        """Return our refs on the remote as last fetched, or pushed, by any process of this node: their objects are
-        here."""
+        """Return our refs as any process of this node last fetched or pushed them: their objects are here."""
         return {ref: oid for ref, oid in self._copies().items() if self._is_ours(ref)}
 
     def _copies(self) -> dict[str, Oid]:
@@ -99,14 +98,15 @@ class Mirror:
         except Corrupt:  # a power cut: the fetch repairs it
             return {}
 
-    def _shown(self, *, look: bool) -> dict[str, Oid] | None:
-        """Return all refs without fetching; None if a fetch takes no longer than a listing.
+    def _listed(self, *, ask: bool) -> dict[str, Oid] | None:
+        """Return the remote's refs without a fetch; None if a fetch takes no longer than a listing.
 
-        A listing takes half the time of a fetch that finds nothing new; with a remote in local files hardly any.
+        The remote is asked only if `ask` is true. A listing takes half the time of a fetch that finds nothing new, and
+        hardly any time for a remote in local files.
         """
         near = self._transport.near()
         shown = local_remote.shown(near, self._ledger_ref, self._outboxes.rstrip("/")) if near is not None else None
-        if shown is not None or not look:
+        if shown is not None or not ask:
             return shown
         shown = self._transport.ls_remote()
         self._crowded = sum(not ref.startswith(self._outboxes) for ref in shown) > OTHERS_MAX
@@ -136,13 +136,13 @@ class Mirror:
 
     # Everything in one fetch
 
-    def _bring_all(self) -> GitResult:
-        # An exact ref that is missing fails the fetch, a pattern does not: the star stands before the last
-        # letter, where hardly any other ref fits; those that do are left out of the answer.
+    def _fetch_all(self) -> GitResult:
+        # A missing ref fails the fetch, a pattern does not. So there is a star before the last letter of the ledger's
+        # ref, where hardly any other ref matches; those that do are left out later.
         refs = [self._ledger_ref[:-1] + "*" + self._ledger_ref[-1], self._outboxes + "*"]
-        return self._transport.bring(refs, TOGETHER, "--prune", timeout_s=self._transport.timeout_s / 2)
+        return self._transport.fetch(refs, TOGETHER, "--prune", timeout_s=self._transport.timeout_s / 2)
 
-    def _brought(self, before: Mapping[str, Oid], first: Collection[str]) -> Fetched:
+    def _fetched(self, before: Mapping[str, Oid], first: Collection[str]) -> Fetched:
         found = self._chosen(self._copies(), first)
         self._drop([*found.left, *found.strays])
         for ref in self._backoff.failing().keys() & found.refs.keys():
@@ -153,7 +153,7 @@ class Mirror:
 
     # Ref by ref
 
-    def _bring_apart(
+    def _fetch_isolated(
         self, found: Fetched, before: Mapping[str, Oid], first: Collection[str], more: Sequence[str]
     ) -> Fetched:
         self._drop(ref for ref in self._copies() if ref not in found.refs)
@@ -168,8 +168,8 @@ class Mirror:
                     if ref not in left and (ref not in copies or not again and copies[ref] != oid)
                 ]
                 if self._ledger_ref in behind:
-                    self._isolated.bring_ledger(more)
-                left |= self._isolated.bring([ref for ref in behind if ref != self._ledger_ref], first, more)
+                    self._isolated.fetch_ledger(more)
+                left |= self._isolated.fetch_outboxes([ref for ref in behind if ref != self._ledger_ref], first, more)
         finally:
             maintenance.remove_unfinished(self._path)
         copies = self._read()

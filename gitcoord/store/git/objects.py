@@ -1,4 +1,4 @@
-"""Git objects: an object is its kind, its length and its bytes, and is named by their SHA-1."""
+"""Git objects: an object is its kind, its length and its bytes, and its id is their SHA-1."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ _NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
 
 
 def oid_of(kind: str, data: bytes) -> Oid:
-    """Return the name that git gives to an object of `kind` ("blob", "tree", "commit")."""
+    """Return the id that git gives to an object of `kind` ("blob", "tree", "commit")."""
     return hashlib.sha1(encoded(kind, data), usedforsecurity=False).hexdigest()
 
 
 def encoded(kind: str, data: bytes) -> bytes:
-    """Return an object as git names and stores it."""
+    """Return an object's bytes with git's header, of which its id is the hash."""
     return b"%s %d\0%s" % (kind.encode(), len(data), data)
 
 
 def encode_tree(entries: Mapping[str, TreeEntry]) -> bytes:
-    """Return a tree's bytes. Git sorts a folder as if its name ended in a slash: `a.b` comes before `a/`."""
+    """Return a tree's bytes. Raise ValueError for a name that git would not check out.
+
+    Git sorts a folder as if its name ended in a slash: `a.b` comes before `a/`.
+    """
     rows = []
     for name, entry in entries.items():
         raw = name.encode("utf-8", "surrogateescape")
@@ -42,7 +45,7 @@ def encode_tree(entries: Mapping[str, TreeEntry]) -> bytes:
 
 
 def decode_tree(oid: Oid, data: bytes) -> dict[str, TreeEntry]:
-    """Return the entries of a tree, whoever wrote it. Raise Corrupt if the bytes are no tree."""
+    """Return the entries of a tree, which anybody may have written, by name. Raise Corrupt if the bytes are no tree."""
     entries: dict[str, TreeEntry] = {}
     at = 0
     while at < len(data):
@@ -53,7 +56,7 @@ def decode_tree(oid: Oid, data: bytes) -> dict[str, TreeEntry]:
         name = data[space + 1 : end].decode("utf-8", "surrogateescape")
         mode = data[at:space].lstrip(b"0")
         # A submodule names a commit of another repository, which is not here. A name that git would not check out was
-        # put there by hand: left out, it is gone with the next commit, which could not be made with it.
+        # written by hand. Without it, the next commit can be made, and removes it.
         if mode != _SUBMODULE_MODE and _is_plain(data[space + 1 : end]):
             entries[name] = TreeEntry(data[end + 1 : end + 21].hex(), mode == _TREE_MODE)
         at = end + 21
@@ -66,7 +69,7 @@ def _is_plain(name: bytes) -> bool:
 
 
 def encode_commit(*, tree: Oid, parents: Sequence[Oid], message: str, author: str, time_s: int) -> bytes:
-    """Return a commit's bytes; author and committer are one, and the zone is always +0000."""
+    """Return a commit's bytes. Author and committer are the same, and the time zone is +0000."""
     name = _NOT_IN_A_NAME.sub(" ", author).strip(" .,:;\"'") or "gitcoord"
     slug = _NOT_IN_A_SLUG.sub("-", name.lower()).strip("-") or "agent"
     who = f"{name} <{slug}@gitcoord.invalid> {max(0, time_s)} +0000"
@@ -76,7 +79,7 @@ def encode_commit(*, tree: Oid, parents: Sequence[Oid], message: str, author: st
 
 
 def decode_commit(oid: Oid, data: bytes) -> CommitInfo:
-    """Return a commit's content, whoever wrote it; unknown headers are ignored."""
+    """Return a commit's content, which anybody may have written. Unknown headers are ignored. Raise Corrupt."""
     head, _, message = data.partition(b"\n\n")
     tree = ""
     parents: list[Oid] = []

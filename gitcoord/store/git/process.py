@@ -1,4 +1,4 @@
-"""One run of git: it answers in time, or its whole process group is killed."""
+"""One run of git: it ends in time, or its whole process group is killed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-OUTPUT_BYTES_MAX = 1024 * 1024  # a hook may print forever; porcelain of a push of 1000 refs is 0.1 MB
+OUTPUT_BYTES_MAX = 1024 * 1024  # a hook may print forever; a push of 1000 refs prints 0.1 MB
 TERMINATE_S = 0.5  # git removes its lock files when it is told to stop, not when it is killed
-LINGER_S = 0.2  # ssh's ControlPersist master keeps standard error open long after git has ended
+LINGER_S = 0.2  # to read on: ssh's ControlPersist master keeps standard error open long after git has ended
 
 
 @dataclass(frozen=True)
 class Bounds:
     """The most that one process, git or a child of it, may use. (On Windows only its time is bounded.)"""
 
-    file_bytes: int  # of one file that it writes: a pack is one
-    memory_bytes: int  # git unpacks a difference in memory, and a few bytes may be one of gigabytes
+    file_bytes: int  # of one file that it writes, such as a pack
+    memory_bytes: int  # git unpacks a delta in memory, and a delta of a few bytes may unpack to gigabytes
     cpu_s: int | None = None
 
     def applied(self, command: Sequence[str]) -> list[str]:
@@ -44,10 +44,10 @@ class GitResult:
 
 
 def finish(process: subprocess.Popen[bytes], timeout_s: float, meanwhile: Callable[[], None]) -> GitResult:
-    """Wait for a process that leads a session of its own, reading its output within bounds; `meanwhile` comes first.
+    """Wait for a process that leads a session of its own, and return its result. Its output is kept within bounds.
 
-    Not `communicate(timeout=…)`: that waits for the pipes to close, which a background ssh does not do, and `kill()`
-    reaches git alone, not the ssh or git-remote-https that hangs.
+    `meanwhile` is called first. `communicate(timeout=…)` would wait until the pipes are closed, which a background ssh
+    does not do, and `kill()` would reach git alone, not the ssh or git-remote-https that hangs.
     """
     assert process.stdout is not None and process.stderr is not None
     readers = [_PipeReader(process.stdout.fileno()), _PipeReader(process.stderr.fileno())]
@@ -80,13 +80,13 @@ def finish(process: subprocess.Popen[bytes], timeout_s: float, meanwhile: Callab
 
 
 def works_on(store: Path) -> bool:
-    """Return whether a git, perhaps of a process that was killed meanwhile, writes to the repository at `store` now."""
+    """Return whether a git writes to the repository at `store` now, perhaps for a process that was killed."""
     import psutil
 
     for process in psutil.process_iter():
         try:
             if process.name().startswith("git") and process.environ().get("GIT_DIR") == str(store):
-                if "cat-file" not in process.cmdline():  # it reads, for as long as we live
+                if "cat-file" not in process.cmdline():  # that one only reads
                     return True
         except psutil.Error:  # it has ended, or it is another user's
             continue
@@ -94,7 +94,7 @@ def works_on(store: Path) -> bool:
 
 
 class _PipeReader(threading.Thread):
-    """A reader of one pipe to its end through a descriptor of its own; it keeps the first part."""
+    """Reads a pipe to its end through a descriptor of its own, and keeps the first OUTPUT_BYTES_MAX bytes."""
 
     def __init__(self, fd: int) -> None:
         super().__init__(daemon=True)
@@ -115,7 +115,7 @@ def _signal_group(process: subprocess.Popen[bytes], *, hard: bool) -> None:
         if os.name == "nt":
             process.kill()
         else:
-            # The group may outlive its leader, and keeps its number while it does.
+            # The group may outlive its leader. Its id is not used again meanwhile.
             os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
     except (ProcessLookupError, PermissionError):
         pass

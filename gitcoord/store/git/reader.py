@@ -1,6 +1,6 @@
-"""The reader of objects: through one long-lived child of git, and from memory what was written or read just now.
+"""The reader of objects: from memory if they were written or read just now, otherwise through one long-lived git.
 
-GitPython takes 0.1 s to import, as long as a whole command may: it is imported when an object is first read from disk.
+GitPython takes 0.1 s to import, as long as a whole command may take, so it is imported at the first read from the disk.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gitcoord.store.git.objects import OID
 if TYPE_CHECKING:
     from git import Git
 
-RECENT_BYTES_MAX = 1024 * 1024  # a round asks several times for what it wrote, or read of the tip
+RECENT_BYTES_MAX = 1024 * 1024  # a round reads several times what it wrote, and files of the tip
 RECENT_OBJECT_BYTES_MAX = 64 * 1024
 
 
 class Reader:
-    """A reader of the repository at `store`, whose copy of the remote's refs is under `mirror`."""
+    """Reads objects of the repository at `store`, whose copy of the remote's refs is under `mirror`."""
 
     def __init__(self, store: Path, mirror: str) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Reader:
         return reader
 
     def close(self) -> None:
-        """End the children, and trust nothing but the disk. The reader may still be used; they start again."""
+        """End the child processes, and forget all objects in memory. The reader may still be used."""
         self._recent.clear()
         self._recent_bytes = 0
         if self._prefetch is not None:
@@ -53,7 +53,7 @@ class Reader:
             self._git.clear_cache()
 
     def ahead(self, oids: Sequence[Oid]) -> None:
-        """Prefetch these blobs, which are read next, in this order."""
+        """Prefetch these blobs, which are read next and in this order."""
         if self._prefetch is not None:
             self._prefetch.close()
         self._prefetch = BlobPrefetch(self._store, oids) if all(map(OID.match, oids)) else None
@@ -69,20 +69,22 @@ class Reader:
             self._recent_bytes -= len(oldest)
 
     def read(self, oid: Oid, kind: str, bytes_max: int) -> bytes:
-        """Return the object's bytes. Raise Oversized, before anything is read, and Corrupt for a missing or torn
-        object."""
+        """Return the object's bytes. Raise Oversized, before it is read, if it has more than `bytes_max`.
+
+        Raise Corrupt for an object that is missing, damaged, or of another kind.
+        """
         if not OID.match(oid):
             raise Corrupt(f"{oid!r} does not name a git object")
         if oid in self._recent:
             found, data = self._recent[oid]
             return _checked(oid, found, kind, data, bytes_max)
         if self._prefetch is not None and kind == "blob":
-            poured = self._prefetch.blob(oid, bytes_max)
-            if poured is not None:
-                return poured
+            prefetched = self._prefetch.blob(oid, bytes_max)
+            if prefetched is not None:
+                return prefetched
         try:
             found, data = self._cat(oid, bytes_max)
-        except (EOFError, OSError):  # the child was killed, or met a torn object: ask a new one, once
+        except (EOFError, OSError):  # the child was killed, or the object is torn: ask a new child, once
             self.close()
             found, data = self._cat_again(oid, bytes_max)
         self.remember(oid, found, data)
@@ -93,10 +95,10 @@ class Reader:
             return self._cat(oid, bytes_max)
         except (EOFError, OSError) as error:
             self.close()
-            git_refs.heal(self._store, self._mirror)  # otherwise the next fetch would believe that it is here
+            git_refs.heal(self._store, self._mirror)  # otherwise the next fetch would assume that the object is here
             raise Corrupt(
-                f"object {oid} in {self._store} was damaged; sync again, and if that does not help delete "
-                "the folder: what it holds is fetched again"
+                f"object {oid} in {self._store} was damaged: run `gitcoord sync` again. If that does not help, "
+                "delete the folder: its content is fetched again"
             ) from error
 
     def _cat(self, oid: Oid, bytes_max: int) -> tuple[str, bytes]:
@@ -107,18 +109,20 @@ class Reader:
                 raise _oversized(oid, size, bytes_max)
             data: bytes = stream.read(size)
         except ValueError as error:
-            # An empty object file is "missing" to git, too; a power loss leaves such files.
+            # Git also reports an empty object file, which a power loss may leave, as missing.
             if "could not be resolved" in str(error) and not git_refs.loose_path(self._store, oid).exists():
-                raise Corrupt(f"object {oid} is not in {self._store}; sync, and it may be fetched") from error
+                raise Corrupt(
+                    f"object {oid} is not in {self._store}; run `gitcoord sync`, which may fetch it"
+                ) from error
             raise EOFError(oid) from error
         except BaseException:
             _detach(stream)
-            self.close()  # the stream stands somewhere inside this object
+            self.close()  # the stream is somewhere inside this object
             raise
         if len(data) != size:
             _detach(stream)
             raise EOFError(oid)
-        name: object = found  # GitPython 3.2 declares text and gives bytes
+        name: object = found  # GitPython 3.2 declares str and returns bytes
         return (name.decode() if isinstance(name, bytes) else str(name)), data
 
 
@@ -135,6 +139,6 @@ def _oversized(oid: Oid, size: int, bytes_max: int) -> Oversized:
 
 
 def _detach(stream: Any) -> None:
-    """Detach a stream: otherwise GitPython reads its rest when it is collected, too large or closed as it is."""
+    """Detach a stream. Otherwise GitPython reads the rest of it at its collection, though it is too large or closed."""
     if stream is not None:
         stream._nbr = stream._size

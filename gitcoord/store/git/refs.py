@@ -1,4 +1,4 @@
-"""Refs: small files that name objects; the durable ones are fsynced before anyone relies on them."""
+"""Refs: small files that name objects. The durable ones are synced BEFORE anything relies on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*\Z")
 
 
 def read_refs(store: Path, under: str) -> dict[str, Oid]:
-    """Return all refs under `under` ("refs/x/"), by the rest of their names. A loose ref wins over a packed one."""
+    """Return all refs under `under` ("refs/x/"), by the rest of their names. Raise Corrupt for a damaged one.
+
+    A loose ref overrides a packed one.
+    """
     refs = {name[len(under) :]: oid for name, oid in _packed(store).items() if name.startswith(under)}
     top = os.path.join(store, under)
     for path in _loose_files(top):
@@ -28,7 +31,7 @@ def read_refs(store: Path, under: str) -> dict[str, Oid]:
         except FileNotFoundError:  # another process pruned it
             continue
         if not OID.match(oid):
-            raise Corrupt(f"{path} should name a git object and does not; delete it and sync again")
+            raise Corrupt(f"{path} does not name a git object: delete it, then run `gitcoord sync`")
         refs[path[len(top) :].replace(os.sep, "/")] = oid
     return refs
 
@@ -56,10 +59,10 @@ def _packed(store: Path) -> dict[str, Oid]:
 
 
 def write_ref(store: Path, ref: str, oid: Oid) -> None:
-    """Set a ref so that it outlives a power loss: fsync the file, rename it, fsync each new folder."""
+    """Set a ref durably: sync the file, rename it, and sync each new folder."""
     path = store / ref
     made = _make_folders(path.parent)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.lock")  # git passes over such names
+    draft = path.with_name(f".{path.name}.{os.getpid()}.lock")  # git ignores such names
     file = open_new(draft, mode=sharing.mode_in(path.parent))
     try:
         write_all(file, f"{oid}\n".encode("ascii"))
@@ -72,7 +75,7 @@ def write_ref(store: Path, ref: str, oid: Oid) -> None:
 
 
 def write_copy(store: Path, ref: str, oid: Oid) -> None:
-    """Set a ref that may be lost: the mirror of another repository's."""
+    """Set a ref without a sync: it is a copy of the remote's, and may be lost."""
     path = store / ref
     _make_folders(path.parent)
     draft = path.with_name(f".{path.name}.{os.getpid()}.lock")
@@ -85,7 +88,7 @@ def write_copy(store: Path, ref: str, oid: Oid) -> None:
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and its parents; return those that were missing."""
+    """Make a folder and its parents. Return those that were missing."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         make_folder(one, exist_ok=True)
@@ -93,7 +96,7 @@ def _make_folders(folder: Path) -> list[Path]:
 
 
 def delete_ref(store: Path, ref: str) -> bool:
-    """Delete a loose ref, durably. Return False if packed-refs holds it too, which only git may rewrite."""
+    """Delete a loose ref, durably. Return False if packed-refs has it too, which only git may rewrite."""
     path = store / ref
     path.unlink(missing_ok=True)
     if path.parent.is_dir():
@@ -102,7 +105,7 @@ def delete_ref(store: Path, ref: str) -> bool:
 
 
 def sync_files(paths: Iterable[Path]) -> None:
-    """fsync files and their folders. An object must be durable BEFORE the ref that names it is."""
+    """Sync files and their folders to the disk. An object must be durable BEFORE the ref that names it is."""
     folders = set()
     for path in paths:
         try:
@@ -119,7 +122,7 @@ def sync_files(paths: Iterable[Path]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open a folder, and writes its entries through
+    if os.name == "nt":  # Windows cannot open a folder
         return
     fd = os.open(folder, os.O_RDONLY)
     try:
@@ -133,13 +136,13 @@ def loose_path(store: Path, oid: Oid) -> Path:
 
 
 def clutter(store: Path) -> tuple[int, int]:
-    """Return about how many loose objects there are (one folder of 256, counted), and how many packs."""
+    """Return the number of loose objects, estimated from one of 256 folders, and the number of packs."""
     packs = (store / "objects" / "pack").glob("*.pack")
     return 256 * sum(1 for _ in (store / "objects" / "17").glob("*")), sum(1 for _ in packs)
 
 
 def is_sound(path: Path, oid: Oid) -> bool:
-    """Return whether a loose object's file holds the object that it is named for."""
+    """Return whether the file of a loose object has the content that its id says."""
     try:
         raw = zlib.decompress(path.read_bytes())
     except (OSError, zlib.error):
@@ -150,13 +153,13 @@ def is_sound(path: Path, oid: Oid) -> bool:
 
 
 def heal(store: Path, mirror: str) -> int:
-    """Remove loose objects that a power loss emptied or tore, and the mirror of the remote's refs.
+    """Remove loose objects that a power loss emptied or tore, and the mirror of the remote's refs. Both are copies.
 
-    Git fetches nothing that it believes to have: it freshens an empty object file instead of writing it again, and one
-    ref that names such an object makes every later fetch fail (git 2.39). Both are copies.
+    Return the number of removed objects. Git does not fetch an object whose file exists, even an empty one, and one ref
+    that names such an object makes every later fetch fail (git 2.39).
     """
     removed = 0
-    for folder, _, files in os.walk(store / "objects"):  # it skips what another git removes meanwhile
+    for folder, _, files in os.walk(store / "objects"):  # `walk` skips what another git removes meanwhile
         for name in files:
             path = Path(folder, name)
             if OID.fullmatch(path.parent.name + name) and not is_sound(path, path.parent.name + name):

@@ -1,4 +1,4 @@
-"""The health of repositories: their objects, their settings, their host, for when something is wrong."""
+"""The health of repositories: checks of their objects, settings and remotes, and the repair of some."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from gitcoord.store.git.git_output import message_of
 from gitcoord.store.git.process import GitResult
 
 LOCAL_S = 30.0
-FSCK_S = 600.0  # 100,000 objects take seconds; a hung disk takes forever
+FSCK_S = 600.0  # 100,000 objects take seconds; a disk that hangs takes forever
 SHOWN_MAX = 5
 
-# "error in commit …" is said of odd objects that somebody made on purpose: those are complete, and not our damage.
+# Git reports "error in commit …" for malformed objects that somebody made on purpose: those are no damage of ours.
 _DAMAGE = re.compile(r"(?:error: |fatal: |missing |broken link)", re.I)
 
 
 def damage(store: Path) -> list[str]:
-    """Return what git finds damaged or missing in the repository at `store`, at most a few lines; empty if it is
-    sound."""
+    """Return up to SHOWN_MAX lines about what git finds damaged or missing in the repository at `store`.
+
+    The list is empty if the repository is sound.
+    """
     if not (store / "objects").is_dir() or not (store / "HEAD").is_file():
         return ["it is no git repository"]
     found = _run(store, "fsck", "--full", "--no-dangling", "--no-reflogs", "--no-progress", timeout_s=FSCK_S)
@@ -33,11 +35,12 @@ def damage(store: Path) -> list[str]:
 
 
 def has_commit(store: Path, oid: Oid) -> bool:
+    """Return whether the repository has the commit."""
     return _run(store, "cat-file", "-e", f"{oid}^{{commit}}").status == 0
 
 
 def salvage(old: Path, into: Path) -> None:
-    """Copy what local refs of the old store keep, as far as it can still be read."""
+    """Copy the local refs of the old store and their objects, as far as they can still be read."""
     _run(
         into,
         "fetch",
@@ -57,39 +60,40 @@ def local_folder(url: str) -> Path | None:
 
 
 def setting(repository: Path, key: str) -> str:
-    """Return a setting as it applies in the repository; empty if it is not set."""
+    """Return a setting that is in force in the repository; "" if it is not set."""
     return _run(repository, "config", "--get", key).stdout.strip()
 
 
 def set_setting(repository: Path, key: str, value: str) -> str:
-    """Set a setting in the repository's own file. Return what went wrong, or ""."""
+    """Write a setting into the repository's own file. Return what went wrong; "" if nothing did."""
     done = _run(repository, "config", "--local", key, value)
     return message_of(done.stderr) if done.status else ""
 
 
 def git_folder(repository: Path) -> Path:
-    """Return where the repository at a remote's path has its objects: the path itself, or `.git` in it."""
+    """Return the git directory of the repository at a remote's path: the path itself, or `.git` in it."""
     return repository / ".git" if (repository / ".git").is_dir() else repository
 
 
 def packs(repository: Path) -> tuple[int, bool]:
-    """Return how many packs it has, and whether its refs were packed by somebody."""
+    """Return the number of packs, and whether some refs are packed."""
     folder = git_folder(repository)
     return len(list((folder / "objects" / "pack").glob("*.pack"))), (folder / "packed-refs").exists()
 
 
 def loose_objects(repository: Path) -> int:
-    """Return about how many loose objects there are: one folder of 256, counted."""
+    """Return the number of loose objects, estimated from up to 16 of the 256 folders."""
     folders = [folder for folder in (git_folder(repository) / "objects").glob("[0-9a-f][0-9a-f]")][:16]
     return sum(len(list(folder.iterdir())) for folder in folders) * 256 // max(16, len(folders)) if folders else 0
 
 
 def default_remote(repository: Path) -> str | None:
-    """Return `origin` as the clone around `repository` has it."""
+    """Return the URL of the remote `origin` of the clone around `repository`; None if it has none."""
     return local_repo.remote_url(repository, "origin")
 
 
 def git_path() -> str | None:
+    """Return the absolute path of git; None if it is not installed."""
     try:
         return program.git()
     except FileNotFoundError:
@@ -102,7 +106,7 @@ def _run(repository: Path, *args: str, timeout_s: float = LOCAL_S) -> GitResult:
 
 
 class Probe:
-    """A way to a remote with nothing behind it: scratch objects in a folder that goes with the probe."""
+    """A connection to a remote with a temporary store, which is removed with the probe."""
 
     def __init__(self, url: str, *, ledger_ref: str, outbox_prefix: str, config_from: Path, timeout_s: float) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="gitcoord-probe-")
@@ -134,7 +138,7 @@ class Probe:
         return self.store._transport.ls_remote()
 
     def commit(self, nonce: str, parent: Oid | None, time_s: int) -> Oid:
-        """Make a scratch commit in the form of an empty outbox, unlike any other."""
+        """Make a scratch commit in the form of an empty outbox, and return its id. `nonce` makes it unique."""
         return outbox.write(
             self.store, node="doctor", pending=(), heartbeats=(), orphans=(), nonce=nonce, parent=parent, time_s=time_s
         )

@@ -1,4 +1,4 @@
-"""The location of a path: its clone, and the clone's work tree. Found in the files, without starting git."""
+"""The location of a path: its clone and its work tree, found in the files, without starting git."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from gitcoord.core.errors import Refused
 
 
 def common_dir(path: Path) -> Path | None:
-    """Return the git directory that all work trees of the clone around `path` share; None outside of any."""
+    """Return the git directory that all work trees of the clone around `path` share; None outside of any clone."""
     plain = plain_common_dir(path)
     if plain is not None:
         return plain
-    from gitcoord.store.git import local_repo  # 0.1 s to import, for a rare case
+    from gitcoord.store.git import local_repo  # imported late: it takes 0.1 s, and the case is rare
 
     return local_repo.find_common_dir(path)
 
 
 def plain_common_dir(path: Path) -> Path | None:
-    """Return the git directory of an ordinary clone, or of a linked work tree; None otherwise: then GitPython
-    decides."""
+    """Return the common git directory of an ordinary clone or a linked work tree; None if GitPython must decide."""
     path = path.absolute()
     for folder in (path, *path.parents):
         found = folder / ".git"
         if found.is_dir():
-            return found.resolve() if _is_whole(found) and not (found / "commondir").exists() else None
+            return found.resolve() if _is_complete(found) and not (found / "commondir").exists() else None
         if found.is_file():
             return _of_linked(found)
         if found.exists() or (folder / "HEAD").exists():
@@ -35,51 +34,53 @@ def plain_common_dir(path: Path) -> Path | None:
 
 
 def work_tree(path: Path) -> Path | None:
-    """Return the top of the work tree around `path`, links resolved; None outside of any."""
+    """Return the top of the work tree around `path`, with links resolved; None outside of any work tree."""
     path = path.resolve()
     return next((folder for folder in (path, *path.parents) if (folder / ".git").exists()), None)
 
 
 def _of_linked(found: Path) -> Path | None:
-    """Return the common git directory of a linked work tree: `.git` is a file that names the tree's own git directory,
-    which names the common one."""
+    """Return the common git directory of a linked work tree; None if `found` belongs to none.
+
+    `found` is its file `.git`, which names the tree's own git directory, which names the common one.
+    """
     try:
         own = found.parent / found.read_text("utf-8").removeprefix("gitdir:").strip()
         common = (own / (own / "commondir").read_text("utf-8").strip()).resolve()
     except (OSError, ValueError):
         return None  # a submodule, or damaged
-    return common if (own / "HEAD").is_file() and _is_whole(common) else None
+    return common if (own / "HEAD").is_file() and _is_complete(common) else None
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
 
 
 def not_in_tree(git_dir: Path) -> Path:
     """Return the git directory. Raise Refused if it is among the files of another work tree.
 
-    A branch may hold a folder that looks like a bare repository; its configuration names commands, which git runs.
-    It cannot hold anything whose path has `.git` in it.
+    A branch may have a folder that looks like a bare repository, and whose configuration names commands that git runs.
+    It cannot have a path with `.git` in it.
     """
     for folder in git_dir.parents if ".git" not in git_dir.parts else ():
         if (folder / ".git").exists():
             raise Refused(
-                f"{git_dir} looks like a repository and is in the work tree {folder}, whose branches may "
-                "hold it: it is not used. Run the command elsewhere, or move that repository away"
+                f"{git_dir} looks like a repository, but is in the work tree {folder}, so a branch may have brought "
+                "it: it is not used. Run the command elsewhere, or move that repository away"
             )
     return git_dir
 
 
 def worktree_name(path: Path) -> str:
-    """Return the name of the linked work tree around `path`, as git keeps it; "" in a clone's own."""
+    """Return git's name of the linked work tree around `path`; "" in the main work tree of a clone."""
     found = worktree_git_dir(path)
     return found.name if found is not None else ""
 
 
 def from_top(folder: Path, text: str) -> str:
-    """Return a path, or a pattern of paths, as from the top of the work tree around `folder`.
+    """Return a path, or a pattern of paths, relative to the top of the work tree around `folder`.
 
-    It is relative to `folder`, as git takes it. An absolute one may be in any work tree of the clone. Raise Refused if
+    `text` is relative to `folder`, as in git. An absolute path may be in any work tree of the clone. Raise Refused if
     it is in none.
     """
     given, top = text.strip(), work_tree(folder)
@@ -105,7 +106,7 @@ def from_top(folder: Path, text: str) -> str:
 
 
 def _real(pattern: str) -> str:
-    """Return an absolute pattern with the links resolved in the part before its first wildcard."""
+    """Return an absolute pattern, with links resolved in the part before its first wildcard."""
     names = pattern.split("/")
     plain = next((at for at, name in enumerate(names) if "*" in name or "?" in name), len(names))
     return "/".join([str(Path("/".join(names[:plain]) or "/").resolve()), *names[plain:]])
@@ -125,7 +126,7 @@ def _tops(folder: Path, top: Path) -> Iterator[Path]:
 
 
 def worktree_git_dir(path: Path) -> Path | None:
-    """Return git's own folder of the linked work tree around `path`; None in a clone's own. It goes with the tree."""
+    """Return git's folder for the linked work tree around `path`, removed with the tree; None in a main work tree."""
     for folder in (path.absolute(), *path.absolute().parents):
         found = folder / ".git"
         if found.is_dir():
@@ -138,19 +139,19 @@ def worktree_git_dir(path: Path) -> Path | None:
 
 
 def branch_at(git_dir: Path | None) -> str:
-    """Return the branch that a linked work tree has checked out; "" if HEAD is detached, or there is no such tree."""
+    """Return the branch that is checked out in a linked work tree; "" if HEAD is detached, or `git_dir` is None."""
     try:
         head = (git_dir / "HEAD").read_text(encoding="utf-8", errors="replace").strip() if git_dir else ""
     except OSError:
         return ""
     ref = head.removeprefix("ref: refs/heads/")
-    return ref if ref not in (head, ".invalid") else ""  # git writes the latter where refs are in a table
+    return ref if ref not in (head, ".invalid") else ""  # git writes the latter if the repository has a reftable
 
 
 def worktree_title(path: Path) -> str:
-    """Return how the work tree around `path` is called: as git keeps a linked one, the folder's name for a clone's own.
+    """Return a title of the work tree around `path`: git's name of a linked one, the folder's name of a main one.
 
-    If a linked one has that name, `-main` is added to the clone's own. Raise Refused outside of any.
+    If a linked one has that name, `-main` is added to the main one's. Raise Refused outside of any work tree.
     """
     linked, top = worktree_name(path), work_tree(path)
     if linked:

@@ -22,6 +22,10 @@ def spawn(
     meanwhile: Callable[[], None] = lambda: None,
     bounds: Bounds | None = None,
 ) -> GitResult:
+    """Run git with `args` and these additional variables, and return its result. `meanwhile` is called beside it.
+
+    After `timeout_s` it is killed. Raise GitcoordError if git is not installed.
+    """
     command = [program.git(), *args]
     command = bounds.applied(command) if bounds is not None else command
     whole = {**os.environ, "PATH": program.search_path(os.environ), "LANGUAGE": "C", "LC_ALL": "C", **environment}
@@ -41,11 +45,11 @@ def spawn(
 
 
 def git_version() -> tuple[int, ...]:
-    """Return the version of the git that is run, like (2, 39, 5)."""
+    """Return the version of git, such as (2, 39, 5)."""
     found = re.search(r"(\d+(?:\.\d+)*)", spawn(["version"], {}, LOCAL_S).stdout)
     return tuple(map(int, found[1].split("."))) if found else (0,)
 
 
 def shown_version(version: Sequence[int]) -> str:
-    """Return a version in words, like `git 2.39.5`."""
+    """Return a version as text, such as `git 2.39.5`."""
     return f"git {'.'.join(map(str, version))}"

@@ -1,4 +1,4 @@
-"""The transport to the shared remote: its refs, a fetch, a push, and the repair of what a crash left in between."""
+"""The transport to the shared remote: list its refs, fetch, push, and repair what a crash left behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gitcoord.store.git.process import Bounds, GitResult, works_on
 MIRROR = "refs/gitcoord/remote/"
 
 PRIVATE = {
-    "core.hooksPath": os.devnull,  # the user's hooks (or their global hooksPath) are not about our pushes
+    "core.hooksPath": os.devnull,  # the user's hooks (or a global hooksPath) are not meant for our pushes
     # A fetch arrives as one pack, and is synced: eight changed refs took 32 ms as loose objects, each synced, and 18 as
     # a pack. The mirror's refs are not synced: they are a copy, which `heal` rebuilds. The durable refs are ours.
     "core.fsync": "pack,pack-metadata",
@@ -35,56 +35,55 @@ PRIVATE = {
     "push.gpgSign": "false",  # "the receiving end does not support --signed push"
     "push.recurseSubmodules": "no",
     "fetch.writeCommitGraph": "false",
-    # One odd object in one outbox would otherwise stop every node's fetch. We parse what we read, and check
-    # nothing out, so fsck protects nobody here; hashes are checked in any case.
+    # One malformed object in one outbox would otherwise stop every node's fetch. We check nothing out, and validate
+    # what we parse, so fsck protects nobody here; hashes are checked in any case.
     "transfer.fsckObjects": "false",
     "fetch.fsckObjects": "false",
 }
 
-FETCHES_BESIDE_MAX = 5  # tries again while a fetch of a killed process is still at work
-MOVES_MAX = 3  # addresses on one server, each of which names the next
+FETCHES_MAX = 5  # attempts, while a fetch of a killed process still runs
+MOVES_MAX = 3  # redirects on one server, one after the other
 
 
 Spawn = Callable[[Sequence[str], Mapping[str, str], float, Callable[[], None], Bounds | None], GitResult]
-"""Runs git with arguments and additional environment, for at most so many seconds; does something meanwhile."""
+"""Runs git with arguments, additional environment, a timeout in seconds, a function to call meanwhile, and bounds."""
 
 
 def copy_of(ref: str) -> str:
-    """Return the ref of the private repository that is the mirror's copy of a ref of the remote."""
+    """Return the ref in the private repository that is the copy of a remote's ref."""
     return MIRROR + ref.removeprefix("refs/")
 
 
 class Transport:
-    """A connection to the remote for the private repository at `path`: its refs, a fetch into the mirror of them, a
-    push."""
+    """The connection of the private repository at `path` to the remote."""
 
     def __init__(self, path: Path, *, url: str, config_from: Path | None, timeout_s: float, spawn: Spawn) -> None:
         if url.startswith("-") or not url:
-            raise Refused(f"{url!r} cannot be a remote; give a URL or a path")
+            raise Refused(f"{url!r} cannot be a remote: give a URL or a path")
         credentials.leave_hook()
         self.timeout_s = timeout_s
         self.moved_to = ""  # the remote's present place on its server, if it moved
         self._path = path
         url = str(Path(url).resolve()) if git_url.is_local(url) else url
-        self._urls = {False: url, True: url}  # as they are configured: of fetches, and of pushes
+        self._urls = {False: url, True: url}  # as configured, for fetches (False) and for pushes (True)
         self._config_from = config_from
         self._spawn = spawn
-        self._access: dict[bool, credentials.Access] = {}  # of fetches, and of pushes
-        self._near: Path | None = None  # the remote, where its own files may be looked at
-        self._lent = ""  # its source: a lent token is renewed before it fails
+        self._access: dict[bool, credentials.Access] = {}  # for fetches (False) and for pushes (True)
+        self._near: Path | None = None  # the remote's git directory, if its files can be read
+        self._lent = ""  # the lent token in use, which is renewed before it expires
 
     def near(self) -> Path | None:
-        """Return the remote's git directory, where its own files may be looked at."""
+        """Return the remote's git directory, if its files can be read; otherwise None."""
         self._reach()
         return self._near
 
-    def bring(self, refs: Iterable[str], bounds: Bounds, *options: str, timeout_s: float | None = None) -> GitResult:
-        """Fetch refs of the remote, or what fits their patterns, into the mirror: all of them, or none."""
+    def fetch(self, refs: Iterable[str], bounds: Bounds, *options: str, timeout_s: float | None = None) -> GitResult:
+        """Fetch refs (or patterns of refs) of the remote into the mirror, all or none, and return git's result."""
         specs = [f"+{ref}:{copy_of(ref)}" for ref in refs]
         fixed = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap="]
         fixed += ["--no-recurse-submodules", "--no-show-forced-updates", *options]
         may_heal = True
-        for _ in range(FETCHES_BESIDE_MAX):
+        for _ in range(FETCHES_MAX):
             result = self.talk("fetch", *fixed, after=specs, bounds=bounds, timeout_s=timeout_s)
             if not result.status or result.timed_out or not self._repaired(result.stderr, may_heal):
                 break
@@ -92,22 +91,22 @@ class Transport:
         return result
 
     def raise_trouble(self, result: GitResult) -> None:
-        """Return if a fetch failed for what others put on the remote, or may have.
+        """Raise the error of a failed fetch if the network, the server, the disk or the credentials caused it.
 
-        Raise what a fetch raises if the network fails, or if the credentials do.
+        Return if it may have failed because of what others pushed to the remote.
         """
         if not result.timed_out:
             error = git_output.fetch_error(self.name(), result.stderr)
-            if isinstance(error, (BadCredentials, Denied, Paused)) or git_output.is_of_the_way(result.stderr):
-                self._access = {}  # credentials may be renewed meanwhile: look again next time
+            if isinstance(error, (BadCredentials, Denied, Paused)) or git_output.is_transport_failure(result.stderr):
+                self._access = {}  # credentials may be renewed meanwhile: read them again next time
                 raise error
         self.ls_remote(timeout_s=self.timeout_s / 2)
 
     def check_empty(self, ref: str) -> None:
-        """Raise Unreachable if a server that is no git server answered: git takes a page without a line for an empty
-        repository.
+        """Raise Unreachable if something else than a git server answered. `ref` is one that the remote does not have.
 
-        (The old HTTP protocol, in which refs are a plain file; a push does not speak it.) `ref`: one that is not there.
+        Git takes an empty page for an empty repository, because in the old HTTP protocol the refs are a plain file. A
+        push does not use that protocol.
         """
         if not self._reach(pushes=True).url.lower().startswith(("http://", "https://")):
             return
@@ -117,22 +116,23 @@ class Transport:
 
     def ls_remote(self, *, timeout_s: float | None = None) -> dict[str, Oid]:
         """Return all refs that the remote shows, without fetching anything. Raise what a fetch would raise."""
-        # In the newer protocol the server is asked twice: for its abilities, and for its refs.
+        # The newer protocol takes two requests: for the server's capabilities, and for its refs.
         result = self.talk("-c", "protocol.version=0", "ls-remote", "--quiet", "--refs", timeout_s=timeout_s)
         if result.timed_out:
             raise Unreachable(f"{self.name()} did not answer in {self.timeout_s:g} s; it is tried again")
         if result.status:
-            self._access = {}  # credentials may be renewed meanwhile: look again next time
+            self._access = {}  # credentials may be renewed meanwhile: read them again next time
             raise git_output.fetch_error(self.name(), result.stderr)
         rows = (line.split("\t", 1) for line in result.stdout.splitlines() if "\t" in line)
         return {ref: oid for oid, ref in rows}
 
     def push(self, updates: Sequence[Update], meanwhile: Callable[[], None]) -> dict[str, Pushed]:
-        """Try each update; `meanwhile` runs while git is at it, and its disk trouble is not a push's."""
+        """Push the updates, each pinned to its old value, and return each ref's outcome. `meanwhile` is called beside
+        git."""
         if not updates:
             return {}
         leases = [f"--force-with-lease={update.ref}:{update.old or ''}" for update in updates]
-        # No + before a refspec: it would silently switch the lease off.
+        # There is no + before a refspec, because it would silently disable the lease.
         specs = [f"{update.new or ''}:{update.ref}" for update in updates]
         options = ["--porcelain", "--no-verify", "--no-progress", *leases]
         result = self.talk("push", *options, after=specs, meanwhile=meanwhile)
@@ -150,9 +150,9 @@ class Transport:
         timeout_s: float | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> GitResult:
-        """Run git with the remote's URL between `words` and `after`.
+        """Run git with the remote's URL between `words` and `after`, and return its result.
 
-        git follows no redirect, because it would take the token along. A redirect on the same server is followed here.
+        Git follows no redirect, because it would send the token along. A redirect on the same server is followed here.
         """
         pushes = words[0] == "push"
         for _ in range(MOVES_MAX):
@@ -166,7 +166,10 @@ class Transport:
         return result
 
     def _follow(self, pushes: bool) -> str | None:
-        """Continue with the address that the remote redirects to, if that is on the same server; return any other."""
+        """Use the address to which the remote redirects from now on, if it is on the same server, and return None.
+
+        Return any other address.
+        """
         location, access = self._location(pushes), self._reach(pushes)
         base = git_url.moved_to(location)
         if not base or git_url.origin_of(base) != git_url.origin_of(access.url):
@@ -178,7 +181,7 @@ class Transport:
         return None
 
     def _location(self, pushes: bool) -> str:
-        """Return the redirect target of git's first request, with the login that git itself finds."""
+        """Return the address to which git's first request is redirected, made with the login that git itself finds."""
         result = self.run("ls-remote", "--quiet", "--", git_url.ALIAS, extra=git_url.TRACES_LOCATION, pushes=pushes)
         return git_url.location_in(result.stderr)
 
@@ -191,7 +194,7 @@ class Transport:
         extra: Mapping[str, str] | None = None,
         pushes: bool = False,
     ) -> GitResult:
-        """Run git in the private repository; its output is scrubbed."""
+        """Run git in the private repository, and return its result with scrubbed output."""
         access = self._reach(pushes)
         environment = {**access.environment, "GIT_DIR": str(self._path), **(extra or {})}
         result = self._spawn(args, environment, timeout_s or self.timeout_s, meanwhile, bounds)
@@ -199,15 +202,15 @@ class Transport:
         return GitResult(result.status, out, err, result.timed_out)
 
     def _repaired(self, stderr: str, may_heal: bool) -> bool:
-        """Return whether a crash left what stopped a fetch, and it is now removed."""
+        """Return whether a fetch failed because of what a crash left, and that is now removed."""
         if re.search(r"cannot lock ref 'refs/\S+': (?:is at|reference already exists|unable to resolve)", stderr):
-            return True  # the fetch of a killed process went on for a while beside ours, and moved the mirror
+            return True  # the fetch of a killed process ran on beside ours, and moved the mirror's refs
         lock = re.search(r"Unable to create '(.+?\.lock)': File exists", stderr)
         if lock:
             path = Path(lock[1])
             if self._path not in path.parents or not path.exists():
                 return self._path in path.parents
-            old = time.time() - path.stat().st_mtime > self.timeout_s + 10  # no git of ours lives that long
+            old = time.time() - path.stat().st_mtime > self.timeout_s + 10  # no git of ours runs that long
             if not old and works_on(self._path):
                 return False
             path.unlink(missing_ok=True)
@@ -233,4 +236,5 @@ class Transport:
         return self._access[pushes]
 
     def name(self) -> str:
+        """Return the remote's URL, without secrets, for messages."""
         return git_output.scrub(self._urls[False], self._reach().secrets)

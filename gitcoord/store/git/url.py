@@ -1,4 +1,4 @@
-"""URLs of remotes: how git rewrites one, which host it reaches, and which part of it no process list may show."""
+"""URLs of remotes: how git rewrites them, which host they reach, and which part no process list may show."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import unquote
 
 from gitcoord.core.errors import Refused
 
-INFO_REFS = "/info/refs?service=git-upload-pack"  # git's first request to an HTTP server; a redirect's address ends so
+INFO_REFS = "/info/refs?service=git-upload-pack"  # the end of git's first request to an HTTP server, and of redirects
 
 ALIAS = "gitcoord://remote"
 """A placeholder for the remote's URL in git's arguments: a setting of ours rewrites it to the URL."""
 
 TRACES_LOCATION = {"GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1", "GIT_TRACE_REDACT": "1"}
-"""A setting of git's environment: its standard error shows where a server redirects it to, and no secret."""
+"""Variables that make git print to standard error where a server redirects it, but no secret."""
 
 _SCP_LIKE = re.compile(r"(?![A-Za-z]:[\\/])[^/]+:")
 _HTTP = re.compile(r"(https?)://([^/?#]*)(.*)", re.I | re.S)
@@ -36,23 +36,23 @@ class Login(NamedTuple):
 
 
 def is_local(url: str) -> bool:
-    """Return whether `url` is a path on this machine, as git would take it."""
+    """Return whether git takes `url` for a path on this machine."""
     return "://" not in url and not _SCP_LIKE.match(url)
 
 
 def is_named(url: str) -> bool:
-    """Return whether `url` may be the name of a remote in a clone's configuration: git asks for it in an argument."""
+    """Return whether `url` may be the name of a remote in a clone's configuration, which may be an argument of git."""
     return "://" not in url and "@" not in url
 
 
 def without_login(url: str) -> Login:
-    """Take user and password out of an HTTP URL. Raise Refused for a password that git would show in an argument.
+    """Return an HTTP URL without user and password, and those two. A lone user is taken out too: it may be a token.
 
-    A user goes too: a token may stand alone there.
+    Raise Refused for a password in any other URL, because git would show it in an argument.
     """
     if _IN_QUERY.search(url):
         raise Refused(
-            "the remote's URL holds a token or key behind its `?`, which messages would show: take it out of "
+            "the remote's URL holds a token or key after its `?`, which messages would show: take it out of "
             "the URL, and set GITCOORD_TOKEN"
         )
     match = _HTTP.match(url)
@@ -69,15 +69,18 @@ def without_login(url: str) -> Login:
 
 
 def without_secret(url: str) -> str:
-    """Return `url` as it may be kept in a file or shown: without a password, and without a user over HTTP."""
+    """Return `url` as it may be stored or shown: without a password, and an HTTP URL without a user.
+
+    Raise Refused as `without_login` does.
+    """
     return without_login(url).url
 
 
 def rewritten(url: str, listing: str, *, pushes: bool) -> str:
-    """Return how git rewrites `url` by `url.BASE.insteadOf`, and for a push by `pushInsteadOf`, which goes first.
+    """Return `url` as git rewrites it by `url.BASE.insteadOf`, or for a push by `pushInsteadOf`, which has precedence.
 
-    `listing` is from `git config --list --show-scope -z`. git would put the result into its children's arguments, with
-    a password that BASE may hold. So git is given `ALIAS` in place of the URL, and rewrites nothing else.
+    `listing` is the output of `git config --list --show-scope -z`. Git would put the result into its children's
+    arguments, with a password that BASE may have. So git gets `ALIAS` instead of the URL, and rewrites nothing else.
     """
     best: dict[bool, tuple[str, str]] = {}
     for entry in listing.split("\0")[1::2]:
@@ -90,7 +93,7 @@ def rewritten(url: str, listing: str, *, pushes: bool) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return "scheme://host:port" of an HTTP URL, in one spelling; empty for any other URL."""
+    """Return "scheme://host:port" of an HTTP URL, in one spelling; "" for any other URL."""
     match = _HTTP.match(url)
     if not match:
         return ""
@@ -100,12 +103,12 @@ def origin_of(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return the host of an HTTP URL, without its port; empty for any other URL."""
+    """Return the host of an HTTP URL, without its port; "" for any other URL."""
     return origin_of(url).partition("://")[2].rpartition(":")[0].strip("[]")
 
 
 def is_in_the_clear(url: str) -> bool:
-    """Return whether what is sent to `url` can be read on its way: plain HTTP that leaves this machine."""
+    """Return whether others can read what is sent to `url`: it is plain HTTP to another machine."""
     if not url.lower().startswith("http://"):
         return False
     host = host_of(url)
@@ -116,22 +119,22 @@ def is_in_the_clear(url: str) -> bool:
 
 
 def moved_to(location: str) -> str:
-    """Return where a repository is now, from the address that its server redirects git's first request to.
+    """Return the URL of a moved repository, from the address to which its server redirects git's first request.
 
-    The result is empty if the address fits no first request of git.
+    Return "" if the address is not that of such a request.
     """
     base = location.removesuffix(INFO_REFS)
     return without_login(base).url if base != location and origin_of(base) else ""
 
 
 def location_in(trace: str) -> str:
-    """Return the address of the last redirect in git's standard error, under `TRACES_LOCATION`."""
+    """Return the address of the last redirect in git's standard error with `TRACES_LOCATION`; "" if there is none."""
     found = re.findall(r"<= Recv header: location: *(\S+)", trace, re.I)
     return found[-1] if found else ""
 
 
 def with_login_of(url: str, base: str) -> str:
-    """Return `base`, which holds no login, with the login of `url`."""
+    """Return `base`, which has no login, with the login of `url`."""
     match = _HTTP.match(url)
     login = match[2].rpartition("@")[0] if match else ""
     scheme, _, rest = base.partition("://")

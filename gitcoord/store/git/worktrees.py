@@ -34,13 +34,13 @@ _LEFT_HEAD = re.compile(r"(?:checkout|reset):")
 
 
 def tip(top: Path, name: str) -> str:
-    """Return the commit that a branch, or HEAD, is at; "" if there is none."""
+    """Return the commit of a branch, or of HEAD; "" if there is none."""
     found = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
     return found.strip()
 
 
 def current_branch(folder: Path) -> str:
-    """Return the branch that is checked out; "" where HEAD is detached."""
+    """Return the branch that is checked out; "" if HEAD is detached."""
     return _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD", check=False).strip()
 
 

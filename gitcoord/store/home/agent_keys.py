@@ -1,4 +1,4 @@
-"""The keys of a home's agents: one file each, which its user alone may read."""
+"""The keys of a home's agents: one file each, which only its owner may read."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from gitcoord.store.home import sharing
 
 
 class AgentKeys:
-    """The secret keys in `folder`, by agent."""
+    """The secret keys in `folder`, one for each agent."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def make(self) -> None:
-        """Make the folder of the keys, for the owner alone; in a shared home, for each user's own."""
+        """Make the folder of the keys for the owner alone; in a shared home, for the group, each user with own keys."""
         with contextlib.suppress(FileExistsError):
             os.mkdir(self.folder, 0o700)
             sharing.settle(self.folder, sharing.KEYS_SHARED if sharing.is_shared(self.folder.parent) else 0o700)
 
     def path(self, agent: str) -> Path:
+        """Return where the agent's key is, or would be. Raise Refused for an invalid id."""
         return self.folder / f"{agent_id(agent).casefold()}.key"
 
     def save(self, agent: str, seed: bytes) -> None:
@@ -55,8 +56,8 @@ class AgentKeys:
             ) from None
         if os.name != "nt" and mode & 0o077:
             raise Refused(
-                f"{path} can be read by others, so it is not used: run `gitcoord doctor --fix`, which closes "
-                "it, and `gitcoord agent rekey` if somebody may have read it. Where the disk knows no "
-                "owners, set GITCOORD_KEY instead"
+                f"{path} can be read by others, so it is not used: run `gitcoord doctor --fix`, which makes "
+                "it private, and `gitcoord agent rekey` if somebody may have read it. If the file system has no "
+                "permissions, set GITCOORD_KEY instead"
             )
         return data

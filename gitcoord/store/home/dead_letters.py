@@ -1,6 +1,6 @@
-"""Dead letters: events on which an agent's handler failed so often that the later ones go first; a file in the home.
+"""Dead letters: events that an agent's handler set aside after repeated failures, in a file of the home.
 
-Elsewhere called a dead-letter queue. The events themselves are in the ledger: a letter holds the event's id, the number
+Elsewhere called a dead-letter queue. The events themselves are in the ledger: a letter has the event's id, the number
 of failures, and the reason.
 """
 
@@ -19,17 +19,17 @@ from gitcoord.store import typed_json
 from gitcoord.store.files import check_not_paused, pausing, read_regular, write_durably
 from gitcoord.store.home.locks import holding
 
-LETTERS_MAX = 1000  # per agent; then the oldest goes, whose event stays in the ledger and in the inbox
-TRIED_MAX = 10  # one event is being handled, and perhaps a dead letter
+LETTERS_MAX = 1000  # per agent; beyond that the oldest letter is dropped; its event stays in the ledger and the inbox
+TRIED_MAX = 10  # more than enough: one event is being handled, and perhaps one dead letter
 TEXT_MAX = 300  # characters of an event, or of a reason, in a letter
 FILE_BYTES_MAX = 8 * 1024 * 1024
-LOCK_WAIT_S = 2.0  # each of three attempts; a holder reads and writes one file
+LOCK_WAIT_S = 2.0  # for each of three attempts; a holder reads and writes one file
 PATTERN = "agent-*.failed.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An event that was set aside. `replay`: a person wants it handled again."""
+    """An event that was set aside. `replay` says that a person wants it to be handled again."""
 
     event: str
     position: int
@@ -44,7 +44,7 @@ class Letter:
 
 @dataclass(slots=True)
 class _LettersFile:
-    """The file's content. `tried`: failures by event, of events that are not done with."""
+    """The file's content. `tried` has the failures of events that are neither handled nor set aside, by uid."""
 
     agent: str = ""
     tried: dict[str, int] = field(default_factory=dict)
@@ -65,21 +65,23 @@ class DeadLetters:
         return list(self._file().letters)
 
     def wanted(self) -> Letter | None:
-        """Return the first letter that a person wants handled again."""
+        """Return the first letter that a person wants to be handled again; None if there is none."""
         return next((one for one in self._file().letters if one.replay), None)
 
     def tried(self, event: str) -> int:
-        """Return how often handling the event has failed in this try, by earlier processes as well."""
+        """Return how often the event has failed since it was new or replayed, in earlier processes as well."""
         return self._file().tried.get(event, 0)
 
     def note_failure(self, event: str, tried: int) -> None:
+        """Record, durably, that the event has failed `tried` times."""
+
         def change(file: _LettersFile) -> None:
             file.tried = {**dict(list(file.tried.items())[-TRIED_MAX:]), event: tried}
 
         self._change(change)
 
     def set_aside(self, letter: Letter) -> None:
-        """Keep a letter, durably, in the place of one of the same event."""
+        """Store a letter, durably. It replaces a letter of the same event."""
         letter = replace(letter, text=letter.text[:TEXT_MAX], reason=letter.reason[:TEXT_MAX])
 
         def change(file: _LettersFile) -> None:
@@ -90,7 +92,7 @@ class DeadLetters:
         self._change(change)
 
     def remove(self, event: str) -> None:
-        """Forget the letter of an event that was handled."""
+        """Remove the letter of an event that was handled."""
 
         def change(file: _LettersFile) -> None:
             file.tried.pop(event, None)
@@ -99,7 +101,10 @@ class DeadLetters:
         self._change(change)
 
     def replay(self, beginning: str = "") -> list[Letter]:
-        """Mark all letters for a replay, or the one whose event's id begins so; return them. Raise Refused."""
+        """Mark all letters for a replay, or the one whose event's id has that beginning, and return them.
+
+        Raise Refused if there is no such letter, or more than one.
+        """
         found = {one.event: one for one in self.all()}
         if beginning:
             event = named_id(beginning, found, {}, "failed event", shown_by="inbox --failed")
@@ -134,7 +139,7 @@ class DeadLetters:
             return _LettersFile()
         except (OSError, ValueError) as wrong:
             raise Corrupt(
-                f"{self.path} cannot be read ({wrong}): move it away; what it names stays in the ledger"
+                f"{self.path} cannot be read ({wrong}): move it away; its events stay in the ledger"
             ) from None
 
     def _change(self, change: Callable[[_LettersFile], None]) -> None:
@@ -146,7 +151,7 @@ class DeadLetters:
             write_durably(self.path, json.dumps(asdict(file)).encode() + b"\n")
 
 
-def everyones(home: Path) -> Iterator[tuple[str, list[Letter]]]:
+def of_all_agents(home: Path) -> Iterator[tuple[str, list[Letter]]]:
     """Yield each agent of the home that has dead letters, with its letters. A damaged file is skipped."""
     for path in sorted(home.glob(PATTERN)):
         with contextlib.suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The durable state of a node: its home as the protocol sees it, and the effects that change it."""
+"""The durable state of a node: its home as the protocol sees it, and two effects that need the agents' keys."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class NodeDisk:
     def owns(self, event: Event) -> bool:
         try:
             return self.signer(event.actor).key == event.key
-        except GitcoordError:  # its key is not here
+        except GitcoordError:  # the author's key is not here
             return False
 
     def heartbeats_pushed(self, session: str) -> int:

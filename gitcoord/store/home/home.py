@@ -1,4 +1,4 @@
-"""A node's home, `<git common dir>/gitcoord/`: the part of a node that survives a crash, and where each file is."""
+"""A node's home, `<git common dir>/gitcoord/`: the files that survive a crash, and their paths."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from gitcoord.store.home.records import Config, SyncProgress
 if TYPE_CHECKING:
     from gitcoord.core.ports import Oid
 
-TIMEOUT_S_MAX = 3600.0  # of one conversation with the remote
+TIMEOUT_S_MAX = 3600.0  # of one request to the remote
 OID_CHARACTERS = 40
 WORKTREE_AGENT = "gitcoord-agent"
 
@@ -47,9 +47,9 @@ T = TypeVar("T")
 
 
 class Home:
-    """The files of one node. `queue` is its log; each other file is small and replaced as a whole.
+    """The files of one node. `queue` is its log; every other file is small and replaced as a whole.
 
-    `worktree` is git's own folder of the linked work tree that the process works in: it holds that tree's agent.
+    `worktree` is git's own folder of the linked work tree in which the process works: that tree's agent is named there.
     """
 
     def __init__(self, path: Path, *, worktree: Path | None = None) -> None:
@@ -69,7 +69,10 @@ class Home:
         return (self.path / "config.json").exists()
 
     def create(self, config: Config, *, node_id: str, base: Head = Head(), seed: bytes | None = None) -> None:
-        """Make a home; `seed` is the node's own key. The configuration comes last: without it there is no home."""
+        """Make a home. `seed` has the 32 bytes of the node's key, and `base` is the head of the node's chain so far.
+
+        The configuration is written last, because it says that the home exists.
+        """
         sharing.make_home(self.path, "")
         for folder in (self.cache, self.path / "heartbeats"):
             make_folder(folder, exist_ok=True)
@@ -79,12 +82,12 @@ class Home:
         self.queue = Queue.create(self.path, node_id=node_id, base=base)
         for name in ("lock", self.queue.path.name):
             sharing.touch(self.path / name)
-        keep_reserve(self.path)  # syncs the folder: the queue's name is durable, and so must be the folder's
+        keep_reserve(self.path)  # syncs the folder; its own name must become durable too
         sync_folder(self.path.parent)
         self.save_config(config)
 
     def save_config(self, config: Config) -> None:
-        """Save the configuration. A password in the remote's URL is not kept: others may read this file."""
+        """Save the configuration, without passwords in the remotes' URLs: others may read this file."""
         remote, mirror = git_url.without_secret(config.remote), git_url.without_secret(config.mirror)
         config = replace(config, remote=remote, mirror=mirror)
         text = json.dumps(asdict(config), indent=2, sort_keys=True)
@@ -107,7 +110,7 @@ class Home:
 
     @property
     def worktree_agent(self) -> str | None:
-        """Return the agent that writes in this linked work tree; None where it has none of its own."""
+        """Return the agent of this linked work tree; None if it has none, or if this is not one. Raise Corrupt."""
         if self.worktree is None:
             return None
         path = self.worktree / WORKTREE_AGENT
@@ -125,7 +128,7 @@ class Home:
         assert self.worktree is not None
         write_durably(self.worktree / WORKTREE_AGENT, agent_id(agent).encode() + b"\n")
 
-    # The last tip seen: no cache, but the proof of a rollback
+    # The last tip seen. This is no cache: it proves that a ledger was set back
 
     @property
     def tip(self) -> Oid | None:
@@ -153,14 +156,14 @@ class Home:
         try:
             seen_s, *restored_s = (None if row == b"-" else int(row) for row in rows)
             return Sight(seen_s, tuple(at_s for at_s in restored_s if at_s is not None))
-        except ValueError:  # none yet; or damaged, and then a person decides
+        except ValueError:  # there is none yet; or it is damaged, and then a person decides
             return Sight()
 
     def save_sight(self, sight: Sight) -> None:
         words = ["-" if sight.seen_s is None else str(sight.seen_s), *map(str, sight.restored_s)]
         write_durably(self.path / "sight", " ".join(words).encode() + b"\n")
 
-    # Our outbox commits: any other one was written by a copy of this clone
+    # Our outbox commits. If another one is in our place, a copy of this clone may have written it
 
     def pushed(self, oid: Oid) -> bool:
         return oid in self._pushed()
@@ -169,7 +172,7 @@ class Home:
         return [row[0] for row in self._noted()]
 
     def _noted(self) -> list[list[str]]:
-        """Return rows: an outbox commit, then the session and number of each heartbeat in it, like 3f9a00c2d11e:17."""
+        """Return rows: an outbox commit, then session and number of each heartbeat in it, such as 3f9a00c2d11e:17."""
         return self._rows("pushed", _whole_rows)
 
     def pushed_last(self) -> Oid | None:
@@ -194,14 +197,14 @@ class Home:
         kept[0] += [f"{session}:{count}" for session, count in [*ended.items()][-limits.PUSHED_IDS_MAX :]]
         write_durably(path, "".join(f"{' '.join(one)}\n" for one in [*kept, [row]]).encode())
 
-    # Lines that a ledger lost, to be offered again
+    # Orphans: lines that a ledger lost, to be offered again
 
     @property
     def orphans(self) -> Sequence[bytes]:
         return self._rows("orphans.log", lambda data: data.split(b"\n")[:-1])
 
     def _rows(self, name: str, split: Callable[[bytes], list[T]]) -> list[T]:
-        """Return a small file's rows, read again only after a change: a round asks for them several times."""
+        """Return a small file's rows. It is read only after a change, because a round asks for them often."""
         path = self.path / name
         try:
             stat = path.stat()
@@ -223,7 +226,7 @@ class Home:
     # Shared with the node's other processes
 
     def progress(self) -> SyncProgress:
-        """Return how far the node got: the same object as before until the file changes, so asking often is cheap."""
+        """Return how far the node got. The object is the same until the file changes, so frequent calls are cheap."""
         try:
             stat = os.stat(self._progress_path)
             made = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
@@ -238,15 +241,15 @@ class Home:
         write_quickly(self._progress_path, json.dumps(asdict(progress)).encode())
 
     def run_lock(self, agent: str) -> filelock.FileLock:
-        """Return the lock that the one `agent run` of an agent on this node holds for as long as it lives."""
+        """Return the lock that an agent's `agent run` on this node holds while it lives. There is one run at a time."""
         with pausing(self.path):
             return filelock.FileLock(sharing.touch(self.path / "heartbeats" / f"{agent_id(agent).casefold()}.lock"))
 
     def running(self) -> list[str]:
-        """Return the agents (casefolded) that an `agent run` on this node holds now."""
+        """Return the ids (casefolded) of the agents with an `agent run` on this node."""
         found = []
         for path in sorted((self.path / "heartbeats").glob("*.lock")):
-            with contextlib.suppress(OSError):  # a disk that cannot be written to says nothing about others
+            with contextlib.suppress(OSError):  # a lock that cannot be opened says nothing about the others
                 if is_held(path):
                     found.append(path.name.removesuffix(".lock"))
         return found
@@ -255,7 +258,7 @@ class Home:
         write_quickly(self.path / "heartbeats" / f"{agent.casefold()}.line", line)
 
     def neighbours(self) -> list[bytes]:
-        """Return the newest heartbeats of the agents of this node that run, or that said goodbye when they ended."""
+        """Return the newest heartbeat lines of this node's agents that run, or that said goodbye when they ended."""
         lines = []
         running = self.running()
         for path in sorted((self.path / "heartbeats").glob("*.line")):
@@ -267,14 +270,14 @@ class Home:
         return lines
 
     def add_error(self, record: dict[str, Any]) -> None:
-        """Write one line into `events.error.log`: what was not taken, its source, and the reason."""
+        """Append one line to `events.error.log`: what was rejected, where it came from, and the reason."""
         append_durably(self.path / "events.error.log", as_json(record).encode() + b"\n")
 
     def checkpoint_path(self, agent: str) -> Path:
         return self.path / f"agent-{agent_id(agent)}.checkpoint"
 
     def paths(self) -> dict[str, str]:
-        """Return the paths that `status` prints."""
+        """Return the paths that `status` prints, by name."""
         names = ["events.offline.log", "events.error.log", "config.json", "keys", "store.git", "cache", "lock"]
         return {"home": str(self.path)} | {name: str(self.path / name) for name in names}
 

@@ -1,4 +1,4 @@
-"""Locks between the processes of a node: they end with the process that holds them, however it ends."""
+"""Locks between the processes of a node: the system frees them when their process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from gitcoord.core.errors import GitcoordError
 from gitcoord.store.home import sharing
 
 LOCK_ATTEMPTS = 3
-POLL_S = 0.002  # between looks at a lock whose holder needs milliseconds
-ROUND_POLL_S = (
-    0.01  # between looks at one whose holder talks to the remote; 2 ms would cost each waiter 4 % of a processor, not 2
-)
+POLL_S = 0.002  # between two attempts to take a lock whose holder needs milliseconds
+ROUND_POLL_S = 0.01  # if its holder talks to the remote: 2 ms would cost each waiter 4 % of a processor, not 2
 
 
 class LockHeld(GitcoordError):
@@ -25,7 +23,10 @@ class LockHeld(GitcoordError):
 
 
 def acquire(lock: filelock.FileLock, *, guards: str, wait_s: float) -> None:
-    """Take `lock`, held for whole rounds, in three attempts of at most `wait_s`. Raise LockHeld with its holder."""
+    """Take a lock that is held for whole rounds, in three attempts of at most `wait_s`.
+
+    `guards` is what the lock is for. Raise LockHeld with its holder.
+    """
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -34,9 +35,9 @@ def acquire(lock: filelock.FileLock, *, guards: str, wait_s: float) -> None:
 
 @contextlib.contextmanager
 def holding(path: Path, *, guards: str, wait_s: float) -> Iterator[None]:
-    """Hold the lock file at `path`, for so short a time that a FileLock's own 60 µs would be most of it.
+    """Hold the lock file at `path` for a short time, for which a FileLock with its 60 µs would be too slow.
 
-    Not reentrant. Raise LockHeld as `acquire` does.
+    It is not reentrant. Raise LockHeld as `acquire` does.
     """
     file = sharing.opened(path, os.O_RDWR)
     try:
@@ -59,7 +60,7 @@ def _wait(file: int, path: Path, wait_s: float) -> None:
 
 
 def _retry(attempt: Callable[[], object], path: Path, guards: str) -> None:
-    import tenacity  # most locks are free: only a waiter needs it, and has the time
+    import tenacity  # imported late: most locks are free, and a process that waits has the time
 
     try:
         tenacity.Retrying(
@@ -76,7 +77,7 @@ def _retry(attempt: Callable[[], object], path: Path, guards: str) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether any process holds the lock file at `path` now. The file's existence means nothing."""
+    """Return whether any process holds the lock file at `path` now. That the file exists means nothing."""
     try:
         file = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -91,7 +92,7 @@ def is_held(path: Path) -> bool:
 
 
 def holder(path: Path) -> str:
-    """Return the holder of the lock file at `path`, for a person: a process and its command where the system tells."""
+    """Return a description of the holder of the lock file at `path`: its process id and command, if they are known."""
     pid = _pid_of(path)
     if pid is None:
         return "another process"

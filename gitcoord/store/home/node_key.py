@@ -1,6 +1,6 @@
 """The node's own key, by which it vouches for the keys of its agents (`core/format/vouches.py`).
 
-It gives no right in the fleet. Everybody who works in a shared home may read it: all of them write into one queue.
+It gives no right in the fleet. All users of a shared home may read it, because all of them write into one queue.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENDS = ".key"
 
 
 def new(name: str, seed: bytes | None = None) -> tuple[str, bytes]:
-    """Return the id of a new node and the 32 secret bytes of its key; `seed`, if the same key must be found again."""
+    """Return the id of a new node and the 32 secret bytes of its key: `seed`, or random ones if that is None."""
     seed = seed or secrets.token_bytes(SEED_BYTES)
     return node_id(name, Ed25519Signer(seed).key), seed
 
@@ -31,7 +31,7 @@ def keep(home: Path, node_id: str, seed: bytes) -> None:
 
 
 def signer(home: Path, node_id: str) -> Signer:
-    """Return the node's signer. Raise Refused if the key is not here, Corrupt if the file is none."""
+    """Return the node's signer. Raise Refused if the key is not here, Corrupt if the file is not a key."""
     path = _path(home, node_id)
     try:
         return Ed25519Signer(bytes.fromhex(path.read_text(encoding="ascii")))
@@ -45,7 +45,7 @@ def signer(home: Path, node_id: str) -> Signer:
 
 
 def forget(home: Path, node_id: str) -> None:
-    """Remove the key of a node that this home no longer is."""
+    """Remove the key of a node id that this home no longer has."""
     with contextlib.suppress(OSError):
         _path(home, node_id).unlink()
 

@@ -1,7 +1,7 @@
-"""The offline queue: every write goes through it, and is durable here before anybody is told.
+"""The offline queue: every write goes through it, and is durable here BEFORE it is acknowledged.
 
-`events.offline.log` holds the lines that the ledger was not yet seen to hold; `head.json` the node's id and the end of
-its chain before the first of them. All processes of a node share both, under one short lock.
+`events.offline.log` has the lines that were not yet seen in the ledger; `head.json` has the node's id, and the head of
+its chain before the first of these lines. All processes of a node share both, under one lock that is held briefly.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from gitcoord.store.home.spool import Spool
 
 __all__ = ["LockHeld", "Queue"]
 
-LOCK_WAIT_S = 2.0  # each of three attempts; a holder writes some lines and syncs: milliseconds
-DEAD_BYTES_MAX = 4096  # of lines before the head: all processes of the node read past them
-READS_MAX = 1000  # of files that others change meanwhile; each try takes longer than a change
+LOCK_WAIT_S = 2.0  # for each of three attempts; a holder writes some lines and syncs, which takes milliseconds
+DEAD_BYTES_MAX = 4096  # of lines before the head, which every process of the node has to skip
+READS_MAX = 1000  # attempts to read the files while others change them; an attempt takes longer than a change
 
 Signers = Callable[[str], Signer]
 
 
 class Queue:
-    """One node's queue on the local disk. Reads are cached; lines that others append are read from their beginning."""
+    """One node's queue on the local disk. Reads are cached: of lines that others append, only the new ones are read."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.path = home / "events.offline.log"
-        self._file = str(self.path)  # used at each look: a Path is turned into text each time
+        self._file = str(self.path)  # for `stamp`, which is called often: a Path would be turned into text each time
         self.spool = Spool(home)
-        self.speaker: str | None = None  # the author of an error that concerns no one event
+        self.speaker: str | None = None  # the author of errors that concern no single event
         self._head_path = home / "head.json"
         self._rechained_path = home / "events.offline.fresh"
         self._lock_path = home / "queue.lock"
@@ -73,28 +73,29 @@ class Queue:
 
     @property
     def broken(self) -> bool:
-        """Return whether lines are queued that do not fit the chain: a damaged line stood between."""
+        """Return whether lines are queued that do not fit the chain, because a damaged line was between."""
         self._refresh()
         return bool(self._content.loose)
 
     @property
     def untidy(self) -> bool:
-        """Return whether the file holds dead bytes; the next holder of the lock tidies up."""
+        """Return whether the file has dead bytes, which the next holder of the lock removes."""
         self._refresh()
         return self._content.untidy
 
     @property
     def damaged(self) -> int:
-        """Return how many lines are no events; the next holder of the lock sets them aside."""
+        """Return the number of lines that are no events, which the next holder of the lock sets aside."""
         self._refresh()
         return len(self._content.damaged)
 
     # Writing
 
     def append(self, drafts: Sequence[Draft], *, signer: Signers, fleet_id: str) -> list[Event]:
-        """Chain, sign and store `drafts`, synced to the disk BEFORE this returns. All of them or none.
+        """Chain, sign and store `drafts`, and return their events, synced to the disk BEFORE this returns.
 
-        Drafts in the spool go before them. Raise LockHeld, and leave that as an error in the spool.
+        All of them are stored, or none. Drafts of the spool come first; a draft that is queued already is left out.
+        Raise LockHeld (which is put into the spool as an error), Refused (no key, too large) or Paused.
         """
         with self.locked(actor=drafts[0].actor if drafts else None):
             chained = self._sealing(self._head.node, self._content.head, self._content.keys, signer, fleet_id)
@@ -111,7 +112,7 @@ class Queue:
             return events
 
     def adopt(self, events: Sequence[Event]) -> None:
-        """Put lines of our own chain, found in our outbox, at the queue's end."""
+        """Append lines of our own chain, found in our outbox, if they continue the queue."""
         with self.locked():
             head = self._content.head
             fitting = []
@@ -120,28 +121,28 @@ class Queue:
                     fitting.append(event)
                     head = event.head
             self._add(fitting)
-            self._seen = ()  # a line that was damaged here may be back: loose lines may fit again
+            self._seen = ()  # a line that was damaged here may be back, so that loose lines fit again
 
     def trim(self, head: Head) -> None:
-        """Forget lines up to `head`, which the ledger holds. The head is durable BEFORE they go."""
+        """Remove the lines up to `head`, which the ledger has. The head is durable BEFORE they are removed."""
         with self.locked():
-            # By the line's hash, never by number alone: another process may have chained the queue again.
+            # Compare the line's hash, not its number alone: another process may have rechained the queue.
             if self._content.loose or not self._content.holds(head):
                 return
             rest = self._content.after(head)
             keys = {*self._head.keys, *self._content.keys_until(head)}
             self._write_head(HeadFile(self._head.node, head, keys=tuple(sorted(keys))))
             if not rest:
-                os.truncate(self.path, 0)  # the head says that nothing in it counts: no need to sync
+                os.truncate(self.path, 0)  # needs no sync: after a crash, the head says that these lines are dead
                 self._note_content(Content(head, keys=keys))
             elif self.path.stat().st_size - sum(len(event.line) + 1 for event in rest) > DEAD_BYTES_MAX:
                 self._replace(rest)
-            else:  # no rewrite each time another line waits already
+            else:  # while further lines wait, rewrite the file only if its dead bytes are many
                 self._content.forget(head)
                 self._seen = self.signature()
 
     def drop(self, uid: str, *, signer: Signers, fleet_id: str) -> None:
-        """Remove an event that nobody has seen, and chain the ones after it again."""
+        """Remove an event that no other node has seen, and rechain those after it. Raise Refused if it is not here."""
         with self.locked():
             if uid not in self._content.uids:
                 raise Refused(f"no event {uid} in the queue: `gitcoord queue list` shows what there is")
@@ -151,7 +152,10 @@ class Queue:
     def rechain(
         self, head: Head, *, without: frozenset[str], signer: Signers, fleet_id: str, node_id: str | None = None
     ) -> None:
-        """Chain the queue after `head`, same uids; under another node id if `node_id` is given."""
+        """Rechain the queue after `head`, with the same uids and without the events in `without` (uids).
+
+        If `node_id` is given, it becomes the id of the node.
+        """
         with self.locked():
             rest = [event for event in self._content.all() if event.uid not in without]
             self._rechain(HeadFile(node_id or self._head.node, head), rest, signer, fleet_id)
@@ -182,7 +186,7 @@ class Queue:
         if events:
             append_durably(self.path, queue_file.joined(events))
             self._content.add(events)
-            self._seen = (self._seen[0], *self.stamp())  # the head is as it was: we hold the lock
+            self._seen = (self._seen[0], *self.stamp())  # nobody changed the head, because we hold the lock
 
     def _replace(self, rest: Sequence[Event]) -> None:
         write_durably(self.path, queue_file.joined(rest))
@@ -200,7 +204,10 @@ class Queue:
 
     @contextlib.contextmanager
     def locked(self, *, actor: str | None = None) -> Iterator[None]:
-        """Hold the queue: short, never across the network. Disk trouble inside pauses the node."""
+        """Hold the queue's lock, briefly: never during a request to the remote. Disk trouble inside pauses the node.
+
+        Raise LockHeld, and put it into the spool as an error of `actor`.
+        """
         check_not_paused(self.home)
         with pausing(self.home):
             try:
@@ -209,7 +216,7 @@ class Queue:
                         self._refresh(repair=True)
                         yield
                     except BaseException:
-                        self._seen = ()  # a half-done change is read again
+                        self._seen = ()  # read the files again after a half-done change
                         raise
             except LockHeld as wrong:
                 speaker = actor or self.speaker
@@ -224,7 +231,7 @@ class Queue:
         return (queue_file.read(self._head_path), *self.stamp())
 
     def stamp(self) -> tuple[object, ...]:
-        """Return a value that differs whenever any process has queued something: a look that costs next to nothing."""
+        """Return a value that differs whenever any process has queued something. It costs one `stat`."""
         try:
             stat = os.stat(self._file)
         except FileNotFoundError:
@@ -232,7 +239,7 @@ class Queue:
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
     def _refresh(self, *, repair: bool = False) -> None:
-        """Read what changed. Without the lock the files may change meanwhile; with it (`repair`) damage is repaired."""
+        """Read what changed. Without the lock, the files may change meanwhile; with it (`repair`), repair damage."""
         before = self.signature()
         if before == self._seen and not (repair and self._content.untidy):
             return
@@ -256,7 +263,8 @@ class Queue:
             self._repair()
 
     def _repair(self) -> None:
-        """Set aside what is no event (durably, BEFORE it goes), so that the next line begins a line."""
+        """Move damaged lines to events.error.log (durably, BEFORE they are removed), so that the next line begins
+        after a line end."""
         for record in self._content.damaged:
             append_durably(self.home / "events.error.log", record.text(self.path.name))
         events, loose = self._content.events, self._content.loose

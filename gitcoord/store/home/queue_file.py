@@ -1,5 +1,4 @@
-"""The content of the queue's two files, as read: the chained lines, those that do not fit, and those that are no
-lines."""
+"""The content of the queue's two files: chained lines, lines that do not fit the chain, and damaged ones."""
 
 from __future__ import annotations
 
@@ -32,14 +31,15 @@ class _Head:
 
 
 class HeadFile(NamedTuple):
-    """`head.json`: the node's id, and the end of its chain before the queue."""
+    """`head.json`: the node's id, and the head of its chain before the queue."""
 
     node: str
     base: Head
-    swap: bool = False  # a rechained queue waits beside the old one
+    swap: bool = False  # a rechained queue is complete, and replaces the old one next
     keys: tuple[str, ...] = ()  # keys in the chain before the queue, as far as is known
 
     def text(self) -> bytes:
+        """Return the content of the file."""
         value: dict[str, Any] = {"node": self.node, "seq": self.base.seq, "hash": self.base.hash}
         value |= {"keys": list(self.keys)} if self.keys else {}
         return json.dumps(value | ({"swap": True} if self.swap else {})).encode()
@@ -68,6 +68,7 @@ class Damaged(NamedTuple):
     reason: str
 
     def text(self, file: str) -> bytes:
+        """Return the line of `events.error.log` that reports it."""
         shown = self.line[: limits.EVENT_BYTES_MAX].decode("utf-8", "backslashreplace")
         record = {"file": file, "number": self.number, "reason": self.reason, "bytes": len(self.line), "line": shown}
         return as_json(record).encode() + b"\n"
@@ -75,14 +76,14 @@ class Damaged(NamedTuple):
 
 @dataclass(slots=True)
 class _Tail:
-    """Where reading goes on: after `at` bytes, if the line before still is `last`."""
+    """Where to read on: after `at` bytes, if the line before that is still `last`."""
 
     at: int = 0
     last: bytes = b""
 
 
 class Content:
-    """The queue as read. `untidy`: it holds dead bytes, which the holder of the lock removes."""
+    """The queue as it was read. If it is `untidy`, it has dead bytes, which the next holder of the lock removes."""
 
     def __init__(
         self, base: Head = Head(), events: Iterable[Event] = (), loose: Iterable[Event] = (), keys: Iterable[str] = ()
@@ -101,7 +102,7 @@ class Content:
             self._passed(event.line)
 
     def add(self, events: Sequence[Event]) -> None:
-        """Add chained lines, as they are written to the file's end."""
+        """Add chained lines that were written to the end of the file."""
         for event in events:
             self._passed(event.line)
         self._chain(events)
@@ -114,17 +115,17 @@ class Content:
         return list(found.values())
 
     def holds(self, head: Head) -> bool:
-        """Return whether the chained line with that number has that hash."""
+        """Return whether the chain has a line with that number and that hash."""
         place = head.seq - self.base.seq - 1
         return 0 <= place < len(self.events) and self.events[place].head == head
 
     def forget(self, head: Head) -> None:
-        """Forget the lines up to `head`, which is held; they may stay in the file."""
+        """Drop the lines up to `head`, which the chain has. They may stay in the file."""
         self.base, self.events = head, self.after(head)
         self.uids = {event.uid for event in (*self.events, *self.loose)}
 
     def keys_until(self, head: Head) -> set[str]:
-        """Return the keys of the lines up to `head`, which is held."""
+        """Return the keys of the lines up to `head`, which the chain has."""
         return {event.key for event in self.events[: head.seq - self.base.seq]}
 
     def after(self, head: Head) -> list[Event]:
@@ -144,10 +145,10 @@ class Content:
 
     @classmethod
     def parse(cls, head: HeadFile, data: bytes, *, whole: bool) -> Content:
-        """Read all of the file. `whole`: nobody is writing, so a last line without its end is torn.
+        """Return the content of the whole file. With `whole`, nobody is writing, so a last line without an end is torn.
 
-        A torn line was never acknowledged. Lines up to the base are those that the ledger holds, if they chain to it; a
-        crash came before they were removed.
+        A torn line was never acknowledged. Lines that chain up to the base are in the ledger already: a crash came
+        before they were removed.
         """
         content = cls(head.base, keys=head.keys)
         old: dict[str, Event] = {}
@@ -182,7 +183,8 @@ class Content:
             return None
 
     def _fit(self, others: Sequence[Event]) -> None:
-        """Fit other lines into the chain: a line may have come back after its successors; the rest is loose."""
+        """Add those lines to the chain that continue it, since a restored line is behind its successors. The others are
+        loose."""
         after = {event.prev: event for event in others}
         fitting = {}
         while (event := after.get(self.head.hash)) is not None and event.seq == self.head.seq + 1:
@@ -192,7 +194,7 @@ class Content:
         self.uids.update(event.uid for event in self.loose)
 
     def grow(self, path: Path, node: str, *, whole: bool) -> bool:
-        """Read what was put at the file's end since. Return False if the file must be read from its beginning."""
+        """Read what was appended since the last read. Return False if the whole file must be read."""
         if self.loose or self.untidy or not self._tail.at:
             return False
         last = self._tail.last + b"\n"
@@ -203,7 +205,7 @@ class Content:
         except FileNotFoundError:
             return False
         if not data.startswith(last):
-            return False  # the last line is signed over the whole chain: it, and all before it, must be as they were
+            return False  # the last line contains the hash of all before it, so otherwise none of them has changed
         *lines, rest = data[len(last) :].split(b"\n")
         if rest and whole:
             return False
@@ -223,11 +225,12 @@ class Content:
 
 
 def joined(events: Iterable[Event]) -> bytes:
+    """Return the events' lines, as a file has them."""
     return b"".join(event.line + b"\n" for event in events)
 
 
 def read(path: Path) -> bytes | None:
-    """Return the file's bytes; None if it is not there. It opens no file object: the head is read at each look."""
+    """Return the file's bytes; None if it does not exist. No file object is opened, because this is called often."""
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:

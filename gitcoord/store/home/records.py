@@ -1,4 +1,4 @@
-"""Records: what the small files of a home hold."""
+"""Records: the content of the small files of a home."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """How far this node's chain got; written by the process that syncs, read by those that wait."""
+    """How far this node's chain got. The process that syncs writes it for those that wait."""
 
     node: str = ""
     durable: int = 0  # seq
     sequenced: int = 0  # seq
     rounds: int = 0
     online: bool = True
-    positions: dict[str, int] = field(default_factory=dict)  # of the newest events sequenced, by uid
+    positions: dict[str, int] = field(default_factory=dict)  # of the newest sequenced events, by uid
     reasons: dict[str, str] = field(default_factory=dict)  # why some changed nothing, by uid or by the line's hash
     problem: str = ""
     tokens: float | None = None  # of the push budget that all processes of the node share

@@ -1,7 +1,8 @@
 """Sharing: which users of the machine may read and write a home, whatever the umask of each process.
 
-The home's own folder decides: it is made once, as core.sharedRepository of the user's repository asks for. Each folder
-and file below grants what its folder does, and nobody grants writing to all. Keys are their owner's alone, everywhere.
+The mode of the home's own folder decides: it is set once, as core.sharedRepository of the user's repository says. Each
+folder and file below gets the permissions of its folder, and none may be written by all users. Keys are always private
+to their owner.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from pathlib import Path
 from gitcoord.core.errors import Refused
 from gitcoord.store import program
 
-PRIVATE = 0o755  # and what the umask takes from it
+PRIVATE = 0o755  # less what the umask takes away
 NOT_OTHERS = 0o775
 SETS_GROUP = 0o2000  # a new file in the folder belongs to the folder's group
-KEYS_SHARED = 0o3770  # each user of the group may add a key, and remove none of another's
+KEYS_SHARED = 0o3770  # each user of the group may add a key, but not remove another user's
 ALL, GROUP = {"all", "world", "everybody", "2"}, {"group", "true", "yes", "on", "1"}
 
 
@@ -35,14 +36,15 @@ def folder_mode_in(folder: Path) -> int:
 
 
 def settle(made: int | Path, mode: int) -> None:
-    """Give a new file its mode, whatever the umask took. Another user's file, or one on a disk without modes, stays."""
+    """Give a new file or folder its mode, whatever the umask is. If the system refuses, leave it as it is."""
     if os.name != "nt" and stat.S_IMODE(os.stat(made).st_mode) != mode:
         with contextlib.suppress(PermissionError):
             os.chmod(made, mode)
 
 
 def opened(path: Path, flags: int) -> int:
-    """Open a file for locks or marks, which is created if it is missing; a link in its place is not followed."""
+    """Return a descriptor of a file for locks or marks. Create the file if it is missing; follow no link in its
+    place."""
     flags |= getattr(os, "O_NOFOLLOW", 0)
     try:
         return os.open(path, flags)
@@ -56,18 +58,18 @@ def opened(path: Path, flags: int) -> int:
 
 
 def touch(path: Path) -> Path:
-    """Make an empty file unless it is there."""
+    """Make an empty file unless it exists, and return its path."""
     os.close(opened(path, os.O_RDWR))
     return path
 
 
 def is_shared(folder: Path) -> bool:
-    """Return whether a group works in a folder of ours."""
+    """Return whether the group may write to a folder of ours."""
     return bool(os.stat(folder).st_mode & stat.S_IWGRP)
 
 
 def make_home(home: Path, shared: str) -> None:
-    """Make the home's folder, unless it is there. `shared`: core.sharedRepository of the repository around it."""
+    """Make the home's folder, unless it exists. `shared` is core.sharedRepository of the repository around it."""
     try:
         os.makedirs(home, PRIVATE)
     except FileExistsError:
@@ -94,9 +96,9 @@ def _granted(shared: str, made: int, around: int) -> int:
 
 
 def wrong_modes(home: Path) -> Iterator[Path]:
-    """Yield what of a home all users may write, and, if a group works in it, what the group cannot.
+    """Yield the files and folders of a home that all users may write and, if it is shared, those that its group cannot.
 
-    Keys are left out, and what tasks leave in their folders.
+    Keys and the folders of tasks are left out.
     """
     shared = is_shared(home)
     for folder, folders, files in os.walk(home):
@@ -104,7 +106,7 @@ def wrong_modes(home: Path) -> Iterator[Path]:
             folders[:] = [name for name in folders if name not in ("keys", "work")]
         for name in (*folders, *files):
             path = Path(folder, name)
-            with contextlib.suppress(FileNotFoundError):  # others go on meanwhile
+            with contextlib.suppress(FileNotFoundError):  # another process removed it meanwhile
                 found = os.lstat(path)
                 if stat.S_ISLNK(found.st_mode) or not _is_wrong(found, shared):
                     continue
@@ -119,7 +121,7 @@ def _is_wrong(found: os.stat_result, shared: bool) -> bool:
 
 
 def fix_mode(home: Path, path: Path) -> bool:
-    """Give a file the mode of its place; return False if it is another user's."""
+    """Give a file or folder the mode that the home grants. Return False if it is another user's."""
     mode = os.lstat(path).st_mode
     granted = folder_mode_in(home) if stat.S_ISDIR(mode) else mode_in(home)
     if not stat.S_ISDIR(mode):
@@ -134,7 +136,10 @@ def fix_mode(home: Path, path: Path) -> bool:
 
 
 def another_owner(*paths: Path) -> str | None:
-    """Return the name of the first other user that owns one of the paths, or the folder around it."""
+    """Return the name of the first other user that owns one of the paths; None if all are ours.
+
+    If a path does not exist, the folder around it counts.
+    """
     if not hasattr(os, "geteuid"):
         return None
     for path in paths:
@@ -148,8 +153,8 @@ def another_owner(*paths: Path) -> str | None:
 
 
 def check_trusted(*repositories: Path) -> None:
-    """Raise Refused, with what to run, if git will not work in another user's repository. Our own repositories cost no
-    process."""
+    """Raise Refused, with what to run, if git does not trust the owner of a repository. Git is only asked about those
+    of other users."""
     untrusted = []
     for path in repositories:
         if path.exists() and another_owner(path) is not None:
@@ -167,12 +172,12 @@ def check_trusted(*repositories: Path) -> None:
         words = " && ".join(f"git config --global --add safe.directory {shlex.quote(str(path))}" for path in untrusted)
         raise Refused(
             f"git does not work in another user's repository, {untrusted[0]}, unless told to: if you trust "
-            f"whoever may write there, run `{words}`; otherwise use a clone of your own"
+            f"everybody who may write there, run `{words}`; otherwise use a clone of your own"
         )
 
 
 def user(number: int | None = None) -> str:
-    """Return a user of this machine, for a person; ours without `number`."""
+    """Return the name of a user of this machine by id; None: the present user."""
     import pwd  # not on Windows, which has no such owners
 
     number = os.geteuid() if number is None else number
@@ -183,7 +188,7 @@ def user(number: int | None = None) -> str:
 
 
 def remedy(home: Path) -> str:
-    """Return the commands by which the owner of a home lets the group of its repository work in it, too."""
+    """Return the commands by which the owner of a home shares it with the group of its repository."""
     home_, around = shlex.quote(str(home)), shlex.quote(str(home.parent))
     return (
         f"`git -C {around} config core.sharedRepository group`, then `chgrp -R GROUP {around} && chmod -R g+rwX "

@@ -1,4 +1,4 @@
-"""The spool: drafts of processes that could not lock the queue; the next holder of the lock takes them in."""
+"""The spool: drafts of processes that could not lock the queue. The next holder of the lock queues them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, write_durably
 
-SPOOLED_MAX = 100  # a lock that is held for hours is one finding, not thousands
+SPOOLED_MAX = 100  # while a lock is held for hours, thousands of commands may fail
 DRAFT_BYTES_MAX = 64 * 1024
 
 
 class Spool:
-    """Drafts as small files, one each, in `spool/`. They wait for a signature and a place in the chain."""
+    """Drafts in `spool/`, one file each. They wait for a signature and a place in the chain."""
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "spool"
@@ -31,22 +31,22 @@ class Spool:
         return self.folder.is_dir() and any(self.folder.glob("*.json"))
 
     def put_error(self, actor: str, text: str) -> None:
-        """Record, durably, that `actor` met an error, once. A disk that refuses is reported in its own way."""
+        """Record, durably, an `error` event of `actor`, unless it is here. Disk trouble is ignored."""
         timestamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")[:23] + "Z"
         uid = names.uid_from(secrets.token_bytes(10))
         draft = Draft(actor=actor, type="error", content=redacted(text), timestamp=timestamp, uid=uid)
         with contextlib.suppress(OSError):
             make_folder(self.folder, exist_ok=True)
             waiting = [_read(path) for path in self.folder.glob("*.json")]
-            told = any(one is not None and (one.actor, one.content) == (actor, draft.content) for one in waiting)
-            if not told and len(waiting) < SPOOLED_MAX:
+            known = any(one is not None and (one.actor, one.content) == (actor, draft.content) for one in waiting)
+            if not known and len(waiting) < SPOOLED_MAX:
                 write_durably(self.folder / f"{uid}.json", json.dumps(asdict(draft)).encode())
 
     def take(self, seal: Callable[[Draft], Event], known: Container[str]) -> tuple[list[Event], list[Path]]:
-        """Return the events of the waiting drafts, oldest first, and the files to remove once they are durable.
+        """Return the sealed events of the drafts, oldest first, and the files to remove as soon as they are durable.
 
-        A draft whose agent's key is not here waits on. A `known` draft was taken before a crash; that one, and a file
-        that is no draft, are only removed.
+        A draft whose agent's key is not here keeps waiting. A draft whose uid is `known` was queued before a crash: its
+        file, and one that is no draft, are only to be removed.
         """
         drafts: list[tuple[Draft, Path]] = []
         done: list[Path] = []

@@ -482,7 +482,7 @@ def test_a_fetch_brings_again_what_a_power_loss_tore(store: GitStore, bare: Path
     damage(loose_path(store.path, torn), b"")
     store.close()
     if kind != "commit":  # git looks at no more than commits
-        with pytest.raises(Corrupt, match="sync again"):
+        with pytest.raises(Corrupt, match="run `gitcoord sync` again"):
             store.blob(torn) if kind == "blob" else store.tree(torn)
     newer = commit_elsewhere(bare, tip)
     assert store.fetch().refs == {ONE: newer}
@@ -562,7 +562,7 @@ def test_damage_that_was_found_is_mended_although_nothing_is_new(store: GitStore
     blob = store.tree(store.commit(tip).tree)["events.log"].oid
     damage(loose_path(store.path, blob), b"")
     store.close()
-    with pytest.raises(Corrupt, match="sync again"):
+    with pytest.raises(Corrupt, match="run `gitcoord sync` again"):
         store.blob(blob)
     store.fetch()
     assert store.blob(blob) == b"x"
@@ -652,8 +652,8 @@ def test_a_fetch_outlasts_a_tidying_whose_process_was_killed(
 def test_a_tidying_without_end_is_told(store: GitStore, monkeypatch: pytest.MonkeyPatch) -> None:
     (store.path / maintenance.MARK).touch()
     monkeypatch.setattr(maintenance, "works_on", lambda path: True)
-    with pytest.raises(Paused, match="still tidies"):
-        maintenance.outlast(store.path, 0.05)
+    with pytest.raises(Paused, match="still packs"):
+        maintenance.wait_for_other(store.path, 0.05)
     assert (store.path / maintenance.MARK).exists()
 
 

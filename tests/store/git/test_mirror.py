@@ -76,13 +76,13 @@ def push(store: GitStore, **refs: Oid | None) -> None:
 def fetches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The refs that are fetched from now on, each time with a bar before them."""
     asked: list[str] = []
-    real = Transport.bring
+    real = Transport.fetch
 
     def noted(self: Transport, refs: list[str], *args: object, **options: object) -> object:
         asked.append("| " + " ".join(ref.rpartition("/")[2] for ref in refs))
         return real(self, refs, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Transport, "bring", noted)
+    monkeypatch.setattr(Transport, "fetch", noted)
     return asked
 
 
@@ -109,7 +109,7 @@ def test_one_that_is_too_large_is_left_and_named_and_all_others_come(
         reader.fetch()
     push(writer, **good, evil=large(writer))
     found = reader.fetch(newcomer=newcomer)
-    assert set(found.left) == {EVIL} and "larger than gitcoord takes" in found.left[EVIL]
+    assert set(found.left) == {EVIL} and "larger than permitted" in found.left[EVIL]
     assert set(found.refs) == {LEDGER, ONE, TWO, EVIL}
     assert {reader.commit(oid).message for oid in good.values()} == set(good)
     assert not unfinished(reader), "what a cut fetch had brought is gone"
@@ -240,7 +240,7 @@ def test_a_ledger_that_cannot_be_brought_is_told_and_asked_for_after_pauses(
     push(writer, ledger=old, one=one)
     reader.fetch()
     push(writer, ledger=large(writer))
-    with pytest.raises(Unreachable, match="the ledger .* cannot be brought here.*GITCOORD_TIMEOUT_S"):
+    with pytest.raises(Unreachable, match="the ledger .* cannot be fetched.*GITCOORD_TIMEOUT_S"):
         reader.fetch()
     assert reader.commit(old).message == "old" and not unfinished(reader)
     asked = fetches(monkeypatch)

@@ -83,4 +83,4 @@ def test_a_damaged_file_is_told_and_never_overwritten(tmp_path: Path, data: byte
     for act in (letters.all, letters.wanted, lambda: letters.set_aside(letter("a"))):
         with pytest.raises(Corrupt, match="move it away"):
             act()
-    assert letters.path.read_bytes() == data and list(dead_letters.everyones(tmp_path)) == []
+    assert letters.path.read_bytes() == data and list(dead_letters.of_all_agents(tmp_path)) == []
