@@ -1,1 +1,1 @@
-"""GitHub's own features: pull requests, reviews, statuses, issues, quotas. Nothing else here knows PyGithub."""
+"""GitHub's own features: pull requests, reviews, statuses, issues, quotas. Only this package imports PyGithub."""

@@ -12,7 +12,7 @@ from gitcoord.github.fleet_context import FleetContext
 
 
 def shown(client: Client, pull: PullRequest, fleet: FleetContext) -> tuple[AccountProof, ...]:
-    """Return the proofs in the body and the comments that hold. Ask GitHub only if somebody's claim waits for one."""
+    """Return the valid proofs in the pull request's body and comments. Ask GitHub only if a claim waits for a proof."""
     if not fleet.claims:
         return ()
     posted = [(pull.author, pull.body), *((one.author, one.body) for one in client.comments(pull.number))]
@@ -20,12 +20,12 @@ def shown(client: Client, pull: PullRequest, fleet: FleetContext) -> tuple[Accou
         proof.agent: proof
         for author, text in posted
         for proof in found_in(text)
-        if _holds(proof, author, client.repository, fleet)
+        if _is_valid(proof, author, client.repository, fleet)
     }
     return tuple(found.values())
 
 
-def _holds(proof: AccountProof, author: str, repository: str, fleet: FleetContext) -> bool:
+def _is_valid(proof: AccountProof, author: str, repository: str, fleet: FleetContext) -> bool:
     claim = fleet.claims.get(proof.agent)
     return (
         claim is not None
@@ -41,6 +41,6 @@ def proposals(proofs: tuple[AccountProof, ...]) -> Iterator[NewEvent]:
     for one in proofs:
         yield NewEvent(
             "github_confirmed",
-            f"{one.agent} is {one.login} on GitHub, which both say",
+            f"{one.agent} is {one.login} on GitHub, as both confirm",
             {"agent": one.agent, "login": one.login, "repository": one.repository, "proof": one.signature},
         )

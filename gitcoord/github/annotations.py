@@ -1,4 +1,4 @@
-"""Annotations: what GitHub shows beside a line of code, or on a workflow's page, when a step prints a command for it.
+"""Annotations: texts that GitHub shows beside a line of code, or on a workflow's page, if a step prints a command.
 
 https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
@@ -13,14 +13,14 @@ from gitcoord.core.text import Place, fit
 
 Level = Literal["error", "warning", "notice"]
 
-SHOWN_MAX = 10  # of each level in a step: GitHub drops the others without a word
+SHOWN_MAX = 10  # of each level in a step: GitHub drops the others silently
 TEXT_CHARS_MAX = 2000
 FINDINGS: Mapping[str, Level] = {"error": "error", "warning": "warning", "note": "notice"}  # of a review
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowAnnotation:
-    """An annotation. `line` counts from 1; without a `file` it stands on the workflow's own page."""
+    """An annotation. `line` counts from 1. Without a `file`, GitHub shows it on the workflow's own page."""
 
     level: Level
     text: str
@@ -29,15 +29,15 @@ class WorkflowAnnotation:
     line: int | None = None
 
     def command(self) -> str:
-        """Return the line that a step prints. Nothing in it can end the command, or begin another."""
+        """Return the line that a step prints. No text in it can end the command or begin another one."""
         where = {"title": self.title, "file": self.file, "line": self.line}
-        said = ",".join(f"{name}={_property(str(value))}" for name, value in where.items() if value is not None)
-        return f"::{self.level} {said}::{_data(self.text[:TEXT_CHARS_MAX])}"
+        properties = ",".join(f"{name}={_property(str(value))}" for name, value in where.items() if value is not None)
+        return f"::{self.level} {properties}::{_data(self.text[:TEXT_CHARS_MAX])}"
 
 
 def commands(found: Iterable[WorkflowAnnotation]) -> Iterator[str]:
-    """Yield the annotations that GitHub would show, the first ones of each level; the last one says how many more there
-    are."""
+    """Yield the commands of as many annotations as GitHub shows, the first of each level. If there are more, the last
+    command says how many."""
     shown: dict[str, int] = {}
     left = 0
     for one in found:
@@ -47,13 +47,11 @@ def commands(found: Iterable[WorkflowAnnotation]) -> Iterator[str]:
         else:
             left += 1
     if left:
-        yield WorkflowAnnotation(
-            "warning", f"{left} more are in the log of the step that found them, not here"
-        ).command()
+        yield WorkflowAnnotation("warning", f"{left} more are only in the log of the step that found them").command()
 
 
 def of(value: Mapping[str, Any]) -> Iterator[WorkflowAnnotation]:
-    """Yield annotations for what a command printed with --json; none if it concerns no lines of code."""
+    """Yield annotations for the output of a command with --json; none for a command that is not about lines of code."""
     if value["schema"] == "gitcoord.conflict.check/1":
         yield from _conflicts(value)
     elif value["schema"] == "gitcoord.review.post/1":

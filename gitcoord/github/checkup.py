@@ -1,4 +1,4 @@
-"""Checks of GitHub credentials before they are used: each kind of trouble has its own message."""
+"""Checks of GitHub credentials before they are used. Each kind of problem has its own message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ EXPIRES_SOON_S = 7 * 86400.0
 
 
 def checked(client: Client) -> RepositoryFacts:
-    """Return what the credentials may do. Raise BadCredentials if that is less than an agent needs."""
+    """Return the facts of the client's repository. Raise BadCredentials if the credentials permit less than an agent
+    needs."""
     facts, who = client.facts(), client.credentials.label
     enough = {"repo"} if facts.private else {"repo", "public_repo"}
     if facts.scopes is not None and not enough & set(facts.scopes):
@@ -29,10 +30,10 @@ def checked(client: Client) -> RepositoryFacts:
         raise BadCredentials(
             f"{who} lacks the scope `repo` (it has {has}): add it in GitHub's settings, or make a token that has it"
         )
-    # An app's rights are not a collaborator's: git shows what it may do, and so does the first request.
+    # GitHub does not report an app's permissions here: a push, or the first request, shows what it may do.
     if client.credentials.kind == "token" and not facts.may_push:
         raise BadCredentials(
-            f"{who} may read {facts.name} and not write to it: give it write access, or ask the "
+            f"{who} may read {facts.name}, but not write to it: give it write access, or ask the "
             "repository's owner to make its account a collaborator"
         )
     return facts
@@ -48,8 +49,8 @@ def _github(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "github",
             WARN,
-            "no credentials for GitHub's API: no reviews, statuses or issues from here",
-            "set GITCOORD_TOKEN, where this clone is to do that",
+            "no credentials for GitHub's API: this clone cannot write reviews, statuses or issues",
+            "set GITCOORD_TOKEN if it should",
         )
         return
     from gitcoord.github.api.client import Client
@@ -63,7 +64,7 @@ def _github(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     words = f"{left.left} of {left.limit} requests left, renewed in {renewed}"
     if left.left < SCARCE * left.limit:
         yield DoctorFinding(
-            "quota", WARN, words, "reviews wait until then; find out what else uses this account's requests"
+            "quota", WARN, words, "reviews wait until then; check which other programs use this account's requests"
         )
     else:
         yield DoctorFinding("quota", OK, words)
@@ -72,7 +73,7 @@ def _github(ctx: DoctorContext) -> Iterator[DoctorFinding]:
             "token",
             WARN,
             f"{known.label} expires at {facts.expires:%Y-%m-%d %H:%M} UTC",
-            "make a new one in GitHub's settings and set it",
+            "make a new token in GitHub's settings, and set it",
         )
 
 

@@ -1,4 +1,4 @@
-"""Lines of diffs: where an inline comment may stand. One line outside the diff fails a whole review."""
+"""Lines of diffs: where an inline comment may be. A comment on a line outside the diff fails the whole review."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def lines(patch: str | None) -> Iterator[tuple[Side, int, str]]:
 
 
 def commentable(files: Iterable[ChangedFile]) -> dict[str, frozenset[tuple[Side, int]]]:
-    """Return the places for comments by path. A file without a patch has none."""
+    """Return by path the sides and lines on which a comment may be. A file without a patch has none."""
     return {file.path: frozenset((side, number) for side, number, _ in lines(file.patch)) for file in files}
 
 
 def added(file: ChangedFile) -> list[int]:
-    """Return the line numbers that the change wrote, on the new side."""
+    """Return the numbers of the lines that the change added or rewrote, on the new side."""
     return [number for side, number, mark in lines(file.patch) if mark == "+"]
 
 
 def spans(patch: str) -> list[tuple[int, int]]:
-    """Return first and last line of the base in each hunk of a patch, with the unchanged lines around it."""
+    """Return the first and the last line in the base of each hunk of a patch, with the unchanged lines around it."""
     found = []
     for line in patch.split("\n"):
         hunk = _SPAN.match(line)

@@ -1,4 +1,4 @@
-"""The fleet's state as a review needs it: copied from the fold, so that it may be read while the fold goes on."""
+"""The fleet's state as a review needs it, copied from the fold, so that a thread may read it while the fold goes on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[\w.+@-]*(?:/[\w.*?+@-]+)+/?|[\w+@-]+(?:\.[\w+-]+)+")
 
 @dataclass(frozen=True, slots=True)
 class RunningTask:
-    """A task at work, and the words in it that may be paths."""
+    """A task in progress, and the words in it that may be paths."""
 
     id: str
     title: str
@@ -35,7 +35,7 @@ class RunningTask:
 
 @dataclass(frozen=True, slots=True)
 class AccountClaim:
-    """An agent's claim to an account, and the key that signs a proof of it."""
+    """An account that an agent claims, and the key that must sign a proof of it."""
 
     login: str
     key: str
@@ -43,7 +43,7 @@ class AccountClaim:
 
 @dataclass(frozen=True, slots=True)
 class FleetContext:
-    """The fleet at a moment; empty without a fleet."""
+    """The fleet at one moment; empty if there is no fleet."""
 
     settings: Settings = field(default_factory=lambda: Settings.model_validate({}))
     agents: tuple[str, ...] = ()
@@ -55,13 +55,14 @@ class FleetContext:
     claims: Mapping[str, AccountClaim] = field(default_factory=dict)  # of agents whose account is not confirmed
 
     def namesake(self, login: str | None) -> str:
-        """Return the agent (casefolded) with the account's name, if it has claimed no account."""
+        """Return the account's name (casefolded): an agent with that id may have the account. Return "" if that agent's
+        account is known."""
         name = (login or "").casefold()
         known = {agent for agents in self.logins.values() for agent in agents}
         return "" if name in known else name
 
     def agents_of(self, login: str | None) -> frozenset[str]:
-        """Return the agents that are confirmed to be this account. A branch's name proves nothing."""
+        """Return the ids (casefolded) of the agents that are confirmed to have this account."""
         return self.logins.get((login or "").casefold(), frozenset())
 
     def pull(self, repo: str, number: int) -> Pull | None:
@@ -73,7 +74,7 @@ class Overlap:
     """Work of somebody else on paths that a pull request changes."""
 
     agent: str
-    what: str  # in words for Markdown: "has reserved this until …"
+    what: str  # Markdown after the agent's name: "has reserved this until …"
     paths: tuple[str, ...]
 
 
@@ -98,7 +99,7 @@ def gather(ctx: Context) -> FleetContext:
 
 
 def _claims(members: Members) -> dict[str, AccountClaim]:
-    """Return the claims that a proof can confirm (`Members` says the same of the event)."""
+    """Return the claims that a proof can confirm, by agent id, as `Members` decides when it folds the event."""
     if members.founded is not None and members.founded.auth == "hmac":
         return {}
     return {
@@ -110,35 +111,36 @@ def _claims(members: Members) -> dict[str, AccountClaim]:
 
 def _running(task: Task) -> RunningTask:
     named = task.data.get("paths", [])
-    said = [str(path) for path in named] if isinstance(named, list) else []
+    listed = [str(path) for path in named] if isinstance(named, list) else []
     words = _WORD.findall(f"{task.title}\n{task.body}"[:TEXT_MAX])
-    return RunningTask(task.id, task.title, task.agent or "", tuple(dict.fromkeys([*said, *words]))[:WORDS_MAX])
+    return RunningTask(task.id, task.title, task.agent or "", tuple(dict.fromkeys([*listed, *words]))[:WORDS_MAX])
 
 
 def overlaps(
     fleet: FleetContext, changed: Iterable[str], *, author: Collection[str], branch: str = ""
 ) -> list[Overlap]:
-    """Yield reservations and tasks that concern these paths, in the order of the log; not those of `author`.
+    """Return the reservations and tasks that concern the `changed` paths, in ledger order, without those of `author`.
 
-    The author of a pull request chooses the name of its branch: that hides nothing, and is only mentioned.
+    `author` has agent ids (casefolded). The author of a pull request chooses the name of its `branch`, so a task that
+    the name mentions is still returned.
     """
-    touched = _PathMatcher(changed)
+    matcher = _PathMatcher(changed)
     found = []
     for held in fleet.reservations:
-        hit = touched.by(held.paths) if held.agent.casefold() not in author else []
-        if hit:
+        matches = matcher.by(held.paths) if held.agent.casefold() not in author else []
+        if matches:
             why = f", for {inline(held.why)}" if held.why else ""
-            found.append(Overlap(held.agent, f"has reserved this until {held.until}{why}", tuple(hit)))
+            found.append(Overlap(held.agent, f"has reserved this until {held.until}{why}", tuple(matches)))
     for task in fleet.tasks:
-        hit = touched.by(task.words) if task.agent.casefold() not in author else []
-        if hit:
+        matches = matcher.by(task.words) if task.agent.casefold() not in author else []
+        if matches:
             maybe = ", which the branch's name mentions" if task.id[:8] in branch else ""
-            found.append(Overlap(task.agent, f"works here, on the task {inline(task.title)}{maybe}", tuple(hit)))
+            found.append(Overlap(task.agent, f"works here, on the task {inline(task.title)}{maybe}", tuple(matches)))
     return found
 
 
 class _PathMatcher:
-    """Changed paths, searched by pattern without trying them all."""
+    """Changed paths, indexed by folder, so that a pattern is not tried on all of them."""
 
     def __init__(self, changed: Iterable[str]) -> None:
         self.paths = sorted(set(changed))

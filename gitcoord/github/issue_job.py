@@ -1,4 +1,4 @@
-"""The issue job: the leader puts trouble into one open issue for each kind that the fleet wants to see there."""
+"""The issue job: the leader keeps one open issue for each kind of problem that the fleet's settings name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Posting: one review of one commit, a status, labels and a check; a second run updates them and repeats none.
+"""Posting: one review of one commit, a status, labels and a check. A second run updates them instead of repeating them.
 
-A push in between makes a verdict stale: the head is read right before the review is posted, and once more after it.
+A push in between makes a verdict stale, so the head is read right before the review is posted, and once more after it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CONCLUSIONS: Mapping[Verdict, str] = {"approve": "success", "comment": "neutral"
 
 @dataclass(slots=True)
 class PostingResult:
-    """The result of posting. `stale`: the commit that was pushed meanwhile; `failed`: what GitHub did not take, and
+    """The result of posting. `stale` is the commit that was pushed meanwhile; `failed` says what GitHub rejected, and
     why."""
 
     url: str = ""
@@ -36,14 +36,14 @@ class PostingResult:
 
 
 def post(client: Client, pull_input: ReviewInput, judgement: Judgement) -> PostingResult:
-    """Post the judgement on GitHub. Raise our errors if the review itself cannot be posted."""
+    """Post the judgement on GitHub, and return the result. Raise GitcoordError if the review cannot be posted."""
     pull = pull_input.pull
     head = client.pull(pull.number).head
     if head != pull.head:
         return PostingResult(stale=head)
     review, event = _review(client, pull_input, judgement)
     posted = PostingResult(review.url, event=event)
-    with _told(posted, f"the status {STATUS}"):
+    with _recorded(posted, f"the status {STATUS}"):
         upsert.put_status(
             client,
             pull.head,
@@ -52,10 +52,10 @@ def post(client: Client, pull_input: ReviewInput, judgement: Judgement) -> Posti
             description=render.status(judgement),
             url=review.url,
         )
-    with _told(posted, "the labels"):
+    with _recorded(posted, "the labels"):
         upsert.put_labels(client, pull.number, judgement.labels, prefix=LABELS)
     if client.credentials.may_check:
-        with _told(posted, "the check"):
+        with _recorded(posted, "the check"):
             _check(client, pull_input, judgement, review.url)
     after = client.pull(pull.number).head
     posted.stale = after if after != pull.head else None
@@ -63,12 +63,13 @@ def post(client: Client, pull_input: ReviewInput, judgement: Judgement) -> Posti
 
 
 def _review(client: Client, pull_input: ReviewInput, judgement: Judgement) -> tuple[Review, Event]:
-    """Post the review with remarks; without, if GitHub takes none of them; its own author may only comment."""
+    """Post the review, and return it with its event. If GitHub rejects the inline remarks, post it without them. The
+    author of a pull request may only comment."""
     own = pull_input.pull.author.casefold() == client.me().casefold()
     event: Event = "COMMENT" if own else EVENTS[judgement.verdict]
     tries: list[tuple[Event, bool]] = [(event, True), (event, False), ("COMMENT", False)]
     for number, (as_event, with_remarks) in enumerate(tries, start=1):
-        said = render.review(pull_input, judgement, inline_too=with_remarks)
+        text = render.review(pull_input, judgement, inline_too=with_remarks)
         try:
             return upsert.put_review(
                 client,
@@ -76,19 +77,18 @@ def _review(client: Client, pull_input: ReviewInput, judgement: Judgement) -> tu
                 marker=MARKER,
                 commit=pull_input.pull.head,
                 event=as_event,
-                body=said.body,
-                remarks=said.remarks,
+                body=text.body,
+                remarks=text.remarks,
             ), as_event
-        except (
-            Unprocessable
-        ):  # a line that the patch showed and the diff does not have, or a verdict that is not ours to give
+        except Unprocessable:
+            # The diff may lack a line that the patch showed, or the verdict may not be ours to give.
             if number == len(tries):
                 raise
     raise AssertionError
 
 
 def _check(client: Client, pull_input: ReviewInput, judgement: Judgement, url: str) -> None:
-    said = render.review(pull_input, judgement, inline_too=False)
+    text = render.review(pull_input, judgement, inline_too=False)
     upsert.put_check(
         client,
         pull_input.pull.head,
@@ -96,15 +96,15 @@ def _check(client: Client, pull_input: ReviewInput, judgement: Judgement, url: s
         marker="gitcoord-review",
         conclusion=CONCLUSIONS[judgement.verdict],
         title=render.status(judgement),
-        summary=said.body,
+        summary=text.body,
         annotations=render.annotated(judgement, pull_input),
         url=url,
     )
 
 
 @contextlib.contextmanager
-def _told(posted: PostingResult, what: str) -> Iterator[None]:
-    """Suppress and record a failure: the review counts even if GitHub rejects the rest."""
+def _recorded(posted: PostingResult, what: str) -> Iterator[None]:
+    """Record a failure of the block in `posted` instead of raising it: the review counts even if the rest fails."""
     try:
         yield
     except (BadCredentials, Denied) as wrong:

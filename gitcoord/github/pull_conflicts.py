@@ -1,4 +1,4 @@
-"""Conflicts of a pull request with its base and others: by trial merges, or by patches if git has no objects."""
+"""Conflicts of a pull request with its base and others: by trial merges, or by patches if git lacks the objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BY_PATCHES_MAX = 30  # other pull requests whose files are fetched: one request 
 
 @dataclass(frozen=True, slots=True)
 class PullConflicts:
-    """Conflicts, and in `not_checked` what could not be examined, in words."""
+    """The conflicts, and in `not_checked` texts for the review about what could not be examined."""
 
     found: tuple[PullConflict, ...]
     not_checked: tuple[str, ...] = ()
@@ -36,9 +36,12 @@ def of(
     source: Source | None,
     agents: Iterable[str],
 ) -> PullConflicts:
-    """Find conflicts with the base and with `others`; those of another base are left out."""
+    """Return the conflicts with the base and with `others`. Pull requests onto another base are left out.
+
+    `source` is the git remote for trial merges; None: only patches are compared. `agents` has the fleet's agent ids.
+    """
     rivals = [one for one in others if one.number != pull.number and one.base_ref == pull.base_ref]
-    why = "this is no clone of it"
+    why = "this is not a clone of its repository"
     if source is not None:
         try:
             return _by_merging(pull, rivals, source, list(agents))
@@ -53,7 +56,7 @@ def _by_merging(pull: PullRequest, rivals: Sequence[PullRequest], source: Source
         base = fetched.heads(repository, source, [base_ref]).get(base_ref, pull.base)
         there = fetched.bring(repository, source, [base, pull.head, *(one.head for one in rivals)])
         if not {base, pull.head} <= there:
-            raise GitcoordError("the remote does not have its commits (any more)")
+            raise GitcoordError("the remote does not have its commits any more")
         mine = Ref(f"#{pull.number}", pull.head)
         refs = [
             Ref(f"#{one.number}", one.head, branches.agent_of(one.head_ref, agents))
@@ -86,11 +89,12 @@ def _places(path: ConflictedPath, ours_first: bool) -> list[ConflictPlace]:
 def _by_patches(
     client: Client, pull: PullRequest, files: Sequence[ChangedFile], rivals: Sequence[PullRequest], why: str
 ) -> PullConflicts:
-    """Use GitHub's own answer for the base, and compare changed lines for others: a guess, and labelled as one."""
+    """Return GitHub's own answer for the base, and compare changed lines with others. The latter is a guess, and marked
+    as one (`certain`)."""
     found = [PullConflict(pull.base_ref, True, ())] if pull.mergeable is False else []
     mine = {file.path: _spans(file) for file in files}
     for rival in rivals[:BY_PATCHES_MAX]:
-        places = [place for file in client.files(rival.number).listed for place in _meeting(file, mine)]
+        places = [place for file in client.files(rival.number).listed for place in _overlaps(file, mine)]
         if places:
             found.append(PullConflict(f"#{rival.number}", False, tuple(places), certain=False))
     not_checked = [f"was not merged on trial, its patches were compared: {inline(why, most=200)}"]
@@ -101,7 +105,7 @@ def _by_patches(
     return PullConflicts(tuple(found), tuple(not_checked))
 
 
-def _meeting(file: ChangedFile, mine: dict[str, list[tuple[int, int]] | None]) -> list[ConflictPlace]:
+def _overlaps(file: ChangedFile, mine: dict[str, list[tuple[int, int]] | None]) -> list[ConflictPlace]:
     if file.path not in mine:
         return []
     ours, theirs = mine[file.path], _spans(file)
@@ -111,7 +115,7 @@ def _meeting(file: ChangedFile, mine: dict[str, list[tuple[int, int]] | None]) -
 
 
 def _spans(file: ChangedFile) -> list[tuple[int, int]] | None:
-    """Return the lines of the base that a file's patch changes or stands on; None if GitHub shows no patch."""
+    """Return the spans of the base that a file's patch shows; None if GitHub shows no patch."""
     if file.patch is None:
         return None
     return diff_lines.spans(file.patch)

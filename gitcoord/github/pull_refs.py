@@ -15,7 +15,7 @@ from gitcoord.github.api.client import Client
 
 @dataclass(frozen=True, slots=True)
 class PullRefs:
-    """Pull requests by commit. `names`: their branches; one from a fork has none here."""
+    """Pull requests as refs to their commits. `names` has their branches by commit; a fork's branch is left out."""
 
     refs: list[Ref]
     base: Ref
@@ -25,11 +25,10 @@ class PullRefs:
 def opened(
     client: Client, repository: Repository, source: Source, agents: Iterable[str], *, base: str | None
 ) -> PullRefs:
-    """Return the pull requests to be merged into `base` (the repository's default branch), fetched by their commits
-    into `repository`.
+    """Return the open pull requests onto `base` (None: the default branch), and fetch their commits into `repository`.
 
-    GitHub gives the commits of forks too. A pull request whose commit is gone is left out. Raise Refused if there is no
-    such branch.
+    GitHub also has the commits of forks. A pull request whose commit is gone is left out. Raise Refused if there is no
+    branch `base`.
     """
     onto = base or client.facts().default_branch
     known = list(agents)

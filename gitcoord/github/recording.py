@@ -10,7 +10,7 @@ from gitcoord.github.review import ReviewResult
 
 
 def proposals(fleet: FleetContext, found: ReviewResult, repo: str) -> list[NewEvent]:
-    """Return the events. `repo` is empty for that of the fleet's remote."""
+    """Return the events that record a review. `repo` is "" for the repository of the fleet's remote."""
     pull = fleet.pull(repo, found.pull_input.pull.number)
     posted, stale = found.event(repo), found.stale(repo)
     written = list(commands.news(pull, posted)) if posted is not None else []

@@ -1,4 +1,4 @@
-"""The text of a review: which part of a judgement goes beside which line, and which into the body. Others' words are
+"""The text of a review: which finding goes beside which line, and which into the body. Texts of others are shown as
 code."""
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from gitcoord.github.api.models import CheckAnnotation, Remark
 from gitcoord.github.diff_lines import Side
 from gitcoord.github.verdict import SEVERITIES, Judgement, ReviewFinding, ReviewInput, Severity
 
-REMARKS_MAX = 50  # inline comments of one review: more of them nobody reads
+REMARKS_MAX = 50  # inline comments of one review: nobody reads more
 BODY_FINDINGS_MAX = 100
 PATH_CHARS_MAX = 300
-SAID: Mapping[Verdict, str] = {
+VERDICTS: Mapping[Verdict, str] = {
     "approve": "approved",
     "comment": "not approved yet",
-    "request_changes": "changes are wanted",
+    "request_changes": "changes requested",
 }
-HEADINGS = {"error": "To be changed", "warning": "To be settled", "note": "To be known"}
+HEADINGS = {"error": "Must be changed", "warning": "Still open", "note": "For information"}
 LEVELS: Mapping[Severity, Literal["failure", "warning", "notice"]] = {
     "error": "failure",
     "warning": "warning",
@@ -31,13 +31,16 @@ LEVELS: Mapping[Severity, Literal["failure", "warning", "notice"]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ReviewText:
+    """A review as Markdown: its body, and its inline comments."""
+
     body: str
     remarks: tuple[Remark, ...]
 
 
-def review(pull_input: ReviewInput, judgement: Judgement, *, inline_too: bool = True) -> Words:
-    """Render each finding once: beside its line if the diff shows that, otherwise in the body."""
+def review(pull_input: ReviewInput, judgement: Judgement, *, inline_too: bool = True) -> ReviewText:
+    """Return the text of a review, with each finding once: beside its line if the diff shows that, otherwise in the
+    body. With `inline_too` false, all findings are in the body."""
     places = diff_lines.commentable(pull_input.files.listed) if inline_too else {}
     by_line: dict[tuple[str, int], list[ReviewFinding]] = {}
     rest = []
@@ -55,11 +58,11 @@ def review(pull_input: ReviewInput, judgement: Judgement, *, inline_too: bool = 
         Remark(path, line, "\n\n".join(f"{_capital(one.text)}." for one in some))
         for (path, line), some in sorted(by_line.items())
     )
-    return Words("\n".join(_body(pull_input, judgement, rest, len(remarks))), remarks)
+    return ReviewText("\n".join(_body(pull_input, judgement, rest, len(remarks))), remarks)
 
 
 def _line(finding: ReviewFinding, places: Mapping[str, frozenset[tuple[Side, int]]]) -> int | None:
-    """Return the first line of a finding that the new side of the diff shows."""
+    """Return the first line of a finding that the new side of the diff shows; None if it shows none."""
     if finding.path is None or finding.first is None:
         return None
     shown = places.get(finding.path, frozenset())
@@ -70,9 +73,9 @@ def _line(finding: ReviewFinding, places: Mapping[str, frozenset[tuple[Side, int
 def _body(pull_input: ReviewInput, judgement: Judgement, rest: Sequence[ReviewFinding], remarks: int) -> list[str]:
     pull = pull_input.pull
     lines = [
-        f"**gitcoord: {SAID[judgement.verdict]}.** Looked at commit {inline(pull.head)} "
+        f"**gitcoord: {VERDICTS[judgement.verdict]}.** This is a review of commit {inline(pull.head)} "
         f"({_counted(len(pull_input.files.listed), 'file')}), to be merged into "
-        f"{inline(pull.base_ref, most=PATH_CHARS_MAX)}. Later pushes were not looked at."
+        f"{inline(pull.base_ref, most=PATH_CHARS_MAX)}. Later pushes are not part of it."
     ]
     for severity in SEVERITIES:
         some = [one for one in rest[:BODY_FINDINGS_MAX] if one.severity == severity]
@@ -81,10 +84,7 @@ def _body(pull_input: ReviewInput, judgement: Judgement, rest: Sequence[ReviewFi
     if len(rest) > BODY_FINDINGS_MAX:
         lines += ["", f"… and {len(rest) - BODY_FINDINGS_MAX} more."]
     if remarks:
-        lines += [
-            "",
-            f"{_capital(_counted(remarks, 'remark'))} {'stand' if remarks > 1 else 'stands'} beside the lines.",
-        ]
+        lines += ["", f"{_capital(_counted(remarks, 'remark'))} {'are' if remarks > 1 else 'is'} beside the lines."]
     lines += _votes(pull_input)
     if any(not conflict.with_base for conflict in pull_input.conflicts):
         lines += ["", "`gitcoord conflict check --prs` suggests an order of merging."]
@@ -111,13 +111,13 @@ def _votes(pull_input: ReviewInput) -> list[str]:
 
 def status(judgement: Judgement) -> str:
     """Return the judgement in one line, for a commit's status."""
-    counts = [(judgement.count("error"), "to be changed"), (judgement.count("warning"), "to be settled")]
-    told = ", ".join(f"{count} {what}" for count, what in counts if count)
-    return SAID[judgement.verdict] + (f": {told}" if told else "")
+    counts = [(judgement.count("error"), "must be changed"), (judgement.count("warning"), "still open")]
+    listed = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return VERDICTS[judgement.verdict] + (f": {listed}" if listed else "")
 
 
 def annotated(judgement: Judgement, pull_input: ReviewInput) -> list[CheckAnnotation]:
-    """Return the annotations of a check run, which takes any line of a changed file."""
+    """Return the annotations of a check run, which may be on any line of a changed file."""
     changed = {file.path for file in pull_input.files.listed if file.status != "removed"}
     return [
         CheckAnnotation(

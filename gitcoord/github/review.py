@@ -16,7 +16,7 @@ from gitcoord.github.fleet_context import FleetContext
 from gitcoord.github.posting import PostingResult
 from gitcoord.github.verdict import Judgement, ReviewInput
 
-STALE_MAX = 3  # pushes in mid-review, before it is left to the next run
+STALE_MAX = 3  # attempts, if somebody pushes during the review; then it is left to the next run
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,10 @@ class ReviewResult:
     proofs: tuple[AccountProof, ...] = ()  # account proofs in the pull request
 
     def event(self, repo: str) -> ReviewPosted | None:
-        """Return the event that records the review; `repo` is empty for that of the fleet's remote."""
+        """Return the event that records the review; None if none was posted.
+
+        `repo` is "" for the repository of the fleet's remote.
+        """
         if self.posted is None or self.posted.event is None:
             return None
         return ReviewPosted(
@@ -42,14 +45,14 @@ class ReviewResult:
         )
 
     def stale(self, repo: str) -> ReviewStale | None:
-        """Return the event that a push came in between."""
+        """Return the event that records a push during the review; None if there was none."""
         if self.posted is None or self.posted.stale is None:
             return None
         pull = self.pull_input.pull
         return ReviewStale(pr=pull.number, repo=repo, commit=pull.head, head=self.posted.stale)
 
 
-def look(
+def gather(
     client: Client,
     number: int,
     fleet: FleetContext,
@@ -58,9 +61,10 @@ def look(
     source: Source | None,
     others: list[PullRequest] | None = None,
 ) -> ReviewInput:
-    """Gather a pull request as it is now. Raise Refused if there is no such open one.
+    """Return the input of a review of a pull request as it is now. Raise Refused if it is not open.
 
-    `source` is the git remote to try merges from, if there is one; `others`: the open ones, if they are known.
+    `repo` is "" for the repository of the fleet's remote; `source` is the git remote for trial merges, if there is one;
+    `others` has the open pull requests, if they are known.
     """
     pull = client.pull(number)
     if pull.state != "open":
@@ -106,9 +110,12 @@ def reviewed(
     others: list[PullRequest] | None = None,
     dry_run: bool = False,
 ) -> ReviewResult:
-    """Look, judge and post; again if somebody pushed before it was posted."""
+    """Review a pull request and return the result: gather, judge, post. Repeat that if somebody pushed before the post.
+
+    With `dry_run`, nothing is posted. The other arguments are those of `gather`.
+    """
     for _ in range(STALE_MAX):
-        pull_input = look(client, number, fleet, repo=repo, source=source, others=others)
+        pull_input = gather(client, number, fleet, repo=repo, source=source, others=others)
         judgement = verdict.judged(pull_input)
         if dry_run:
             return ReviewResult(pull_input, judgement)

@@ -1,8 +1,7 @@
-"""The review job: with `github_review` the leader reviews pull requests that are new, changed, voted on, or asked
-about.
+"""The review job: with `github_review` the leader reviews pull requests that are new, changed, voted on, or requested.
 
-Only this process remembers what it has seen of each. A new leader reviews again, which changes nothing if
-nothing changed, because a review is updated and not repeated.
+The state of each is only in this process's memory. A new leader reviews again, which changes nothing on GitHub if
+nothing has changed, because a review is updated and not repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from gitcoord.node.agent.leader_jobs import LeaseHeld, PreparedJob
 
 EVERY_S = 60.0
 AT_ONCE_MAX = 10  # reviews in one turn: about eight requests each
-AGAIN_TURNS = 10  # while statuses are pending, whose change does not show in the list
+AGAIN_TURNS = 10  # review again after so many turns if statuses count: the list does not show their changes
 
 
 class ReviewJob:
@@ -68,13 +67,13 @@ class ReviewJob:
         return written
 
     def _mark(self, pull: PullRequest, fleet: FleetContext) -> object:
-        """Return a value whose change is worth another review, as far as it costs no request."""
-        told = fleet.pull("", pull.number)
-        votes = sorted((voter, vote.verdict, vote.commit) for voter, vote in told.votes.items()) if told else []
+        """Return a value that changes when another review is needed, as far as that is known without a request."""
+        known = fleet.pull("", pull.number)
+        votes = sorted((voter, vote.verdict, vote.commit) for voter, vote in known.votes.items()) if known else []
         labels = [label for label in pull.labels if not label.startswith(LABELS)]
         gates = fleet.settings.model_dump_json(exclude_unset=True)
         turn = self._turn // AGAIN_TURNS if fleet.settings.review_statuses else 0
-        said = pull.updated if fleet.claims else None  # a new comment may prove an account
+        updated = pull.updated if fleet.claims else None  # a new comment may prove an account
         return (
             pull.head,
             pull.base,
@@ -82,8 +81,8 @@ class ReviewJob:
             pull.draft,
             labels,
             votes,
-            told.requested if told else "",
+            known.requested if known else "",
             gates,
             turn,
-            said,
+            updated,
         )

@@ -1,4 +1,4 @@
-"""The verdict on a pull request: its state goes in, findings and a verdict come out, always the same."""
+"""The verdict on a pull request, as a pure function of its state: findings, and a verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gitcoord.github.fleet_context import Overlap
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-STATUS = "gitcoord/review"  # our own status, for which no gate may wait
+STATUS = "gitcoord/review"  # our own status, for which no setting may wait
 LABELS = "gitcoord:"
 PASSED = ("success", "neutral", "skipped")
 FINDINGS_MAX = 500
@@ -25,7 +25,7 @@ PLACES_MAX = 20  # of one conflict
 
 @dataclass(frozen=True, slots=True)
 class ConflictPlace:
-    """A path that conflicts; `first` to `last` are the lines of the pull request's own side, if they are known."""
+    """A path with a conflict. `first` and `last` are its lines on the pull request's own side, if they are known."""
 
     path: str
     kind: str
@@ -36,7 +36,7 @@ class ConflictPlace:
 
 @dataclass(frozen=True, slots=True)
 class PullConflict:
-    """A conflict with the base, or with another pull request. Not `certain`: judged by the patches alone."""
+    """A conflict with the base, or with another pull request. It is not `certain` if only patches were compared."""
 
     rival: str  # "main", "#12"
     with_base: bool
@@ -48,7 +48,7 @@ class PullConflict:
 
 @dataclass(frozen=True, slots=True)
 class ReviewInput:
-    """The input of a verdict. `not_checked`: what could not be examined, in words."""
+    """The input of a verdict. `not_checked` has texts about what could not be examined."""
 
     pull: PullRequest
     files: ChangedFiles
@@ -62,7 +62,7 @@ class ReviewInput:
 
 @dataclass(frozen=True, slots=True)
 class ReviewFinding:
-    """One finding. `path` and lines say where it belongs; None: to the whole pull request."""
+    """One finding. `path`, `first` and `last` say where it is; they are None if it is about the whole pull request."""
 
     severity: Severity
     text: str
@@ -73,6 +73,8 @@ class ReviewFinding:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """The verdict, the findings, and the labels that the pull request should have."""
+
     verdict: Verdict
     findings: tuple[ReviewFinding, ...]  # the worst first
     labels: tuple[str, ...]
@@ -82,7 +84,7 @@ class Judgement:
 
 
 def judged(pull_input: ReviewInput) -> Judgement:
-    """Judge a pull request: request changes if somebody has to act; approve if votes are for it and nothing against."""
+    """Return the judgement: request changes if there is an error, comment if there is a warning, otherwise approve."""
     found = [
         *_conflicts(pull_input),
         *_size(pull_input),
@@ -126,10 +128,10 @@ def _size(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
     most, pull = pull_input.settings.review_max_lines, pull_input.pull
     lines = (pull.additions or 0) + (pull.deletions or 0)
     if most and lines > most:
-        yield ReviewFinding("error", f"changes {lines} lines, {most} are allowed: make several pull requests of it")
+        yield ReviewFinding("error", f"changes {lines} lines, {most} are allowed: split it into several pull requests")
     if pull_input.files.cut:
         yield ReviewFinding(
-            "warning", f"changes more files than GitHub lists: {len(pull_input.files.listed)} were looked at"
+            "warning", f"changes more files than GitHub lists: only {len(pull_input.files.listed)} were reviewed"
         )
 
 
@@ -145,7 +147,7 @@ def _votes(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
         )
     if count.stale:
         names = ", ".join(sorted({inline(vote.agent) for vote in count.stale}))
-        yield ReviewFinding("note", f"voted on another commit, or on none, which does not count: {names}")
+        yield ReviewFinding("note", f"has votes that do not count, on another commit or on none: {names}")
 
 
 def _statuses(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
@@ -156,8 +158,7 @@ def _statuses(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
         state = (pull_input.statuses or {}).get(name)
         if state is None or state == "pending":
             yield ReviewFinding(
-                "warning",
-                f"waits for the status {inline(name)}, which " + ("is pending" if state else "nobody has set"),
+                "warning", f"waits for the status {inline(name)}, which " + ("is pending" if state else "is not set")
             )
         elif state not in PASSED:
             yield ReviewFinding("error", f"the status {inline(name)} is {state}")
@@ -170,13 +171,13 @@ def _labels(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
 
 
 def _owners(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
-    """Yield one finding for each pattern, at the first path that it holds."""
+    """Yield one finding for each pattern of owners, at the first path that matches it."""
     approving = {vote.agent.casefold() for vote in pull_input.vote_count.votes if vote.verdict == "approve"}
     for pattern, owners in pull_input.settings.review_owners.items():
-        hit = next((path for path in changed_paths(pull_input.files) if paths.matches(pattern, path)), None)
-        if hit is not None and approving.isdisjoint(owner.casefold() for owner in owners):
+        match = next((path for path in changed_paths(pull_input.files) if paths.matches(pattern, path)), None)
+        if match is not None and approving.isdisjoint(owner.casefold() for owner in owners):
             yield ReviewFinding(
-                "warning", f"{inline(pattern)} needs the approval of {' or '.join(map(inline, owners))}", hit
+                "warning", f"{inline(pattern)} needs the approval of {' or '.join(map(inline, owners))}", match
             )
 
 
@@ -196,12 +197,12 @@ def _rest(pull_input: ReviewInput) -> Iterator[ReviewFinding]:
 
 
 def changed_paths(files: ChangedFiles) -> list[str]:
-    """Return all paths that it changes, both names of renamed ones."""
+    """Return all changed paths, with both names of renamed files."""
     return sorted({name for file in files.listed for name in (file.path, file.previous) if name})
 
 
 def states(statuses: list[StatusCheck], checks: list[CheckResult]) -> dict[str, str]:
-    """Return states by name: success, pending, failure, …; without our own. A status counts before a check of the same
+    """Return the states (success, pending, failure, …) by name, without our own. A status overrides a check of the same
     name."""
     found = {one.name: (one.conclusion or "pending") if one.status == "completed" else "pending" for one in checks}
     found |= {one.context: one.state for one in statuses}

@@ -1,4 +1,4 @@
-"""Workflows: the files in `.github/workflows/` that run the leader, and reviews of pull requests, on GitHub."""
+"""Workflows: the files in `.github/workflows/` that run the leader and reviews of pull requests on GitHub."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ NAMES = ("gitcoord-leader.yml", "gitcoord-review.yml")
 FOLDER = Path(".github", "workflows")
 SOURCE_CHARS_MAX = 300
 
-# Requirements for pip that are the same between a YAML file's quotes. No `$`: an expression would be evaluated.
+# Requirements for pip that need no escapes in YAML quotes. `$` is excluded, because an expression would be evaluated.
 _SOURCE = re.compile(r"[A-Za-z0-9./~][A-Za-z0-9 ./:@+=<>!~,;_#&?%\[\]()-]*")
 
 
 def write(path: Path, source: str, *, force: bool = False) -> list[str]:
-    """Write the workflows into the work tree around `path`; return which of them changed, relative to its top.
+    """Write the workflows into the work tree around `path`, and return the changed ones, relative to its top.
 
-    `source`: what pip installs gitcoord from, see `install_source.of_this_version`. Raise Refused, and write nothing,
-    if another file would be lost (unless `force`).
+    `source` is a requirement by which pip installs gitcoord (`install_source.of_this_version`). Raise Refused, and
+    write nothing, if a file with other content would be lost, unless `force`.
     """
     top = _top(path.resolve())
     files = {top / FOLDER / name: text.encode() for name, text in _texts(source).items()}
@@ -31,8 +31,8 @@ def write(path: Path, source: str, *, force: bool = False) -> list[str]:
         lost = [str(file.relative_to(top)) for file in changed if before[file] is not None]
         if lost and not force:
             raise Refused(
-                f"{' and '.join(lost)} would be replaced, and hold something else: move what you need of "
-                "them, then say --force"
+                f"{' and '.join(lost)} would be replaced, and have other content: save what you need of it, "
+                "then use --force"
             )
         for file, data in changed.items():
             work_files.write(file, top, data)
@@ -44,7 +44,7 @@ def write(path: Path, source: str, *, force: bool = False) -> list[str]:
 def _texts(source: str) -> dict[str, str]:
     if not _SOURCE.fullmatch(source) or len(source) > SOURCE_CHARS_MAX:
         raise Refused(
-            f"{source!r} is nothing that pip installs from: give --source a requirement such as "
+            f"{source!r} is not a requirement that pip can install: give --source a requirement such as "
             "git+https://HOST/OWNER/REPO@COMMIT"
         )
     folder = resources.files("gitcoord.github") / "templates"
@@ -58,12 +58,12 @@ def _texts(source: str) -> dict[str, str]:
 
 
 def built_with() -> str:
-    """Return the line of the lock for what pip builds gitcoord with, which it would fetch without looking at a hash."""
+    """Return the lock's line for the build backend, which pip would otherwise fetch without checking its hash."""
     lock = (resources.files("gitcoord.github") / "requirements.txt").read_text(encoding="utf-8")
     lines = lock.replace("\\\n", "").splitlines()
     return " ".join(next(one for one in lines if one.startswith("setuptools==")).split())
 
 
 def _top(path: Path) -> Path:
-    """Return the top of the work tree: GitHub looks for workflows there only."""
+    """Return the top of the work tree, because GitHub looks for workflows only there; `path` if it is in none."""
     return next((one for one in (path, *path.parents) if (one / ".git").exists()), path)

@@ -25,7 +25,7 @@ def test_as_many_as_github_shows_of_each_level_and_how_many_more() -> None:
     lines = list(commands(found))
     assert len([line for line in lines if line.startswith("::warning ")]) == SHOWN_MAX
     assert "::error title=gitcoord::e" in lines
-    assert lines[-1].endswith("::6 more are in the log of the step that found them, not here")
+    assert lines[-1].endswith("::6 more are only in the log of the step that found them")
 
 
 def test_conflicts_stand_at_their_hunks_and_those_without_at_their_path() -> None:

@@ -80,10 +80,10 @@ def test_a_checkout_is_its_commit_at_its_remote_without_a_password(checkout: Bui
 
 def test_a_checkout_that_others_cannot_have_is_asked_about(checkout: Builder) -> None:
     checkout.write("gitcoord/new.py", "")
-    with pytest.raises(Refused, match="changes that are in no commit"):
+    with pytest.raises(Refused, match="has uncommitted changes"):
         install_source.of_this_version()
     checkout.commit("new")
-    with pytest.raises(Refused, match="is in no branch of its remote"):
+    with pytest.raises(Refused, match="is not in any fetched branch of its remote"):
         install_source.of_this_version()
     for url in ("/srv/gitcoord.git", "ssh://host.invalid/gitcoord.git"):
         checkout.git("remote", "set-url", "origin", url)

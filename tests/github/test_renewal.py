@@ -58,7 +58,7 @@ def test_an_apps_token_is_renewed_ten_minutes_before_it_ends(
         fake.fail(502, times=1)
         looked_after.step(0)
         assert os.environ[LENT] == "second" and said == [
-            "the installation of o/r: GitHub is in trouble (502); try again later; tried again in 60 s"
+            "the installation of o/r: GitHub is in trouble (502); try again later; retrying in 60 s"
         ]
         clock.pass_(seconds=59)
         assert not looked_after.is_due(0)

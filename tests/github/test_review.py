@@ -209,7 +209,7 @@ def test_three_thousand_files_are_looked_at_and_more_are_said_to_be_there(
 ) -> None:
     forge.pull(fake, 3, "line 1\n", "line one\n")
     fake.repos["o/r"].files[3] = [changed(f"f{n}.py", PATCH) for n in range(3100)]
-    assert texts(reviewed(client, forge)) == ["changes more files than GitHub lists: 3000 were looked at"]
+    assert texts(reviewed(client, forge)) == ["changes more files than GitHub lists: only 3000 were reviewed"]
 
 
 def test_one_that_is_closed_or_not_there_is_refused(fake: FakeGitHub, client: Client, forge: Forge) -> None:

@@ -110,7 +110,7 @@ def test_an_account_is_confirmed_by_the_agents_line_that_the_account_posts(
     leader.turn(job)
     assert ("GET", "/repos/o/r/issues/3/comments") not in fake.requests(), "nobody waits for a proof"
     leader.story.say("bob", "github_claimed", data={"login": "OctoCat"})
-    assert "bob is octocat on GitHub, which both say" in leader.turn(job)
+    assert "bob is octocat on GitHub, as both confirm" in leader.turn(job)
     bob = leader.story.fleet.members.get("bob")
     assert bob is not None and bob.github == "octocat" and not leader.story.fleet.refusals
     assert leader.turn(job) == []
@@ -134,7 +134,7 @@ def test_a_line_that_another_posts_or_signs_or_that_is_for_elsewhere_proves_noth
         "body": proof_of(leader),
         "updated_at": "2026-11-30T13:00:00Z",
     }
-    assert "bob is octocat on GitHub, which both say" in leader.turn(job), "its author says so in its text"
+    assert "bob is octocat on GitHub, as both confirm" in leader.turn(job), "its author says so in its text"
 
 
 def test_not_wanted_not_allowed_or_no_requests_left_is_no_review(

@@ -75,7 +75,7 @@ def test_init_leaves_another_remote_alone(machine: Machine) -> None:
         ("expired", "does not accept the token in GITCOORD_TOKEN (401 Bad credentials): it has expired"),
         ("scope", "lacks the scope `repo` (it has gist)"),
         ("elsewhere", "GitHub has no repository o/r, or the token in GITCOORD_TOKEN is for other repositories"),
-        ("reader", "may read o/r and not write to it"),
+        ("reader", "may read o/r, but not write to it"),
     ],
 )
 def test_each_way_in_which_credentials_do_not_fit_has_its_own_words(
@@ -138,7 +138,7 @@ def test_an_agent_waits_for_other_credentials_when_told_to(
     renewing.start()
     told = machine("agent", "run", "--once", "--wait-for-credentials", GITCOORD_TOKEN="", GITCOORD_TOKEN_FILE=str(file))
     renewing.join()
-    assert told.err.count("waiting for others") >= 2
+    assert told.err.count("waiting for new ones") >= 2
     assert "leads term 1 (here)" in told.err
 
 
@@ -160,8 +160,10 @@ def test_an_app_that_is_no_app_is_told(machine: Machine) -> None:
     nothing = "-----BEGIN RSA PRIVATE KEY-----\nnothing\n-----END RSA PRIVATE KEY-----"
     app = {"GITCOORD_APP_ID": "7", "GITCOORD_APP_INSTALLATION": "8", "GITCOORD_APP_KEY": nothing}
     assert "no private key that can sign" in machine("sync", code=5, **app).err
-    assert "set GITCOORD_APP_KEY too" in machine("sync", code=5, **app | {"GITCOORD_APP_KEY": ""}).err
-    assert "set GITCOORD_APP_INSTALLATION too" in machine("sync", code=5, **app | {"GITCOORD_APP_INSTALLATION": ""}).err
+    assert "but GITCOORD_APP_KEY is not" in machine("sync", code=5, **app | {"GITCOORD_APP_KEY": ""}).err
+    assert (
+        "but GITCOORD_APP_INSTALLATION is not" in machine("sync", code=5, **app | {"GITCOORD_APP_INSTALLATION": ""}).err
+    )
 
 
 @pytest.mark.parametrize(

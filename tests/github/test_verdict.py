@@ -119,7 +119,7 @@ def test_a_conflict_with_the_base_has_to_be_settled_first(conflict: PullConflict
         ("success", "approve", None),
         ("skipped", "approve", None),
         ("pending", "comment", "which is pending"),
-        (None, "comment", "which nobody has set"),
+        (None, "comment", "which is not set"),
         ("failure", "request_changes", "is failure"),
     ],
 )
@@ -133,7 +133,7 @@ def test_labels_sizes_and_owners_are_gates() -> None:
     assert said(pull_input(gates=gates)) == (
         "request_changes",
         [
-            "changes 2 lines, 1 are allowed: make several pull requests of it",
+            "changes 2 lines, 1 are allowed: split it into several pull requests",
             "lacks the label Ready",
             "`src/**` needs the approval of alice or carol",
         ],
@@ -193,7 +193,7 @@ def test_a_finding_stands_beside_a_line_of_the_diff_or_in_the_body() -> None:
     found = words.review(one, judged(one))
     assert [(remark.path, remark.line) for remark in found.remarks] == [("src/a.py", 10)]
     assert "`src/a.py:40`: conflicts" in found.body and "`src/b.py:11`: conflicts" in found.body
-    assert "`src/a.py:9`" not in found.body and "1 remark stands beside the lines." in found.body
+    assert "`src/a.py:9`" not in found.body and "1 remark is beside the lines." in found.body
     assert f"`{HEAD}`" in found.body and words.review(one, judged(one)) == found
     assert "`src/a.py:9`" in words.review(one, judged(one), inline_too=False).body
 
@@ -232,7 +232,7 @@ def test_so_many_findings_stay_a_page() -> None:
 
 def test_the_status_is_a_line() -> None:
     one = pull_input(gates=settings(review_labels=["x"], review_max_lines=1))
-    assert words.status(judged(one)) == "changes are wanted: 1 to be changed, 1 to be settled"
+    assert words.status(judged(one)) == "changes requested: 1 must be changed, 1 still open"
 
 
 # What is going on around it

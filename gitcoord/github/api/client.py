@@ -1,4 +1,4 @@
-"""A client of GitHub's API, for one repository: the reads. The writes are in `upsert.py`."""
+"""A client of GitHub's API for one repository: the reads. The writes are in `upsert.py`."""
 
 from __future__ import annotations
 
@@ -45,26 +45,26 @@ PULLS_MAX, REVIEWS_MAX, ISSUES_MAX, STATUSES_MAX, COMMENTS_MAX, CHECKS_MAX = 100
 
 
 def _keep_to(address: str, requester: Requester) -> None:
-    """Let `requester` send nothing to another server than that of `address`.
+    """Let `requester` send requests only to the server of `address`.
 
-    Answers name further addresses, such as the next page of a list. PyGithub sends the token to any that is below the
-    server's domain, also by plain HTTP; it asserts no more, which `python -O` leaves out.
+    Answers contain further addresses, such as the next page of a list. PyGithub sends the token to any subdomain of the
+    server, even by plain HTTP, and only an `assert`, which `python -O` removes, prevents more.
     """
 
     def check(url: str) -> None:
         if origin_of(url) != origin_of(address):
             raise Denied(
-                f"GitHub's answer leads to {origin_of(url) or 'no server'}, and the token is for {origin_of(address)} "
-                "only: nothing was sent there. If the API has moved, set GITHUB_API_URL"
+                f"GitHub's answer leads to {origin_of(url) or 'no server'}, but the token is only for "
+                f"{origin_of(address)}: nothing was sent there. If the API has moved, set GITHUB_API_URL"
             )
 
-    setattr(requester, "_Requester__assertUrlAllowed", check)  # it has no public place for this; a test tells
+    setattr(requester, "_Requester__assertUrlAllowed", check)  # PyGithub has no public way for this; a test checks it
 
 
 class Client:
-    """One repository ("owner/name") as GitHub shows it to these credentials; for one thread.
+    """One repository ("owner/name") as GitHub shows it to these credentials. Use it in one thread, and close it.
 
-    Requests raise errors of `gitcoord.core.errors` only: BadCredentials, Denied (`NotFound`, `Unprocessable`), Lost
+    Requests raise only errors of `gitcoord.core.errors`: BadCredentials, Denied (`NotFound`, `Unprocessable`), Lost
     (`Changed`), and Unreachable (`Limited`) after retries within `patience_s` seconds.
     """
 
@@ -98,11 +98,12 @@ class Client:
             retry=None,
             seconds_between_requests=None,
             seconds_between_writes=BETWEEN_WRITES_S,  # see `retry.py`
-            lazy=True,  # fetch an object when something of it is read: not for its URL alone
+            lazy=True,  # fetch an object only when one of its fields is read
         )
         _keep_to(address, self.github.requester)
 
     def close(self) -> None:
+        """Close the connections."""
         self.github.close()
 
     def __enter__(self) -> Client:
@@ -113,16 +114,18 @@ class Client:
 
     @property
     def there(self) -> Repository:
-        """Return the repository as PyGithub's object; for this package only."""
+        """Return the repository as PyGithub's object. Only this package may use it."""
         return self.github.get_repo(self.repository)
 
     def read(self, what: str, ask: Callable[[], T]) -> T:
+        """Return what `ask` returns, after retries. `what` names it in messages, such as "pull request #3"."""
         try:
             return self.retries.read(f"{what} of {self.repository}", ask)
         finally:
             self._note_quota()
 
     def write(self, what: str, plan: Plan[T]) -> T:
+        """Return what `plan` finds done, or the result of its write, after retries. `what` names it in messages."""
         try:
             return self.retries.write(f"{what} of {self.repository}", plan)
         finally:
@@ -139,17 +142,17 @@ class Client:
     # Account and repository
 
     def facts(self) -> RepositoryFacts:
-        """Return what these credentials may do with the repository. Raise BadCredentials if they cannot see it."""
+        """Return facts about the repository and these credentials. Raise BadCredentials if they cannot see it."""
         try:
             return self.read("the page", lambda: convert.facts(self.there))
         except NotFound:
             raise BadCredentials(
                 f"GitHub has no repository {self.repository}, or {self.credentials.label} is for other repositories: "
-                "check the remote's name, then the repositories and scopes that were chosen for it"
+                "check the remote's name, then the repositories and scopes of these credentials"
             ) from None
 
     def me(self) -> str:
-        """Return the account that writes here: the login of a token's user, of an app with `[bot]` after it."""
+        """Return the login of the account that writes with these credentials; an app's login ends in `[bot]`."""
         if self._me is None:
             self._me = self.meter.account = self._find_me()
         return self._me
@@ -162,7 +165,7 @@ class Client:
         return self.read("the account", lambda: self.github.get_user().login)
 
     def installation_token(self) -> tuple[str, datetime]:
-        """Return a new token of the app's installation, for git, and its end."""
+        """Return a new token of the app's installation, for git, and the time at which it expires."""
         app = self.credentials.app
         assert app is not None, "a token is made for an app's installation"
         return self.read("the installation", lambda: convert.token(self._as_app().get_access_token(app.installation)))
@@ -176,11 +179,11 @@ class Client:
         return made
 
     def quota(self) -> Quota:
-        """Return the quota. The request does not count against it."""
+        """Return the quota of requests. This request does not count against it."""
         return self.read("the quota", lambda: convert.quota(self.github.get_rate_limit().resources.core))
 
     def permission(self, login: str) -> str:
-        """Return what a user may do with the repository: admin, write, read or none."""
+        """Return a user's permission for the repository: "admin", "write", "read" or "none"."""
         try:
             return self.read(f"the rights of {login}", lambda: self.there.get_collaborator_permission(login))
         except NotFound:
@@ -198,7 +201,7 @@ class Client:
             ) from wrong
 
     def open_pulls(self) -> list[PullRequest]:
-        """Return the open pull requests, the newest first, at most PULLS_MAX."""
+        """Return up to PULLS_MAX open pull requests, the last changed first."""
         return self._list(
             "open pull requests",
             lambda: self.there.get_pulls(state="open", sort="updated", direction="desc"),
@@ -207,7 +210,7 @@ class Client:
         )
 
     def files(self, number: int) -> ChangedFiles:
-        """Return the changed files of a pull request, with their patches: `diff_lines.py` reads the lines in them."""
+        """Return the changed files of a pull request, with their patches, which `diff_lines.py` reads."""
         listed = self._list(
             f"the files of pull request #{number}",
             lambda: self.there.get_pull(number).get_files(),
@@ -244,6 +247,7 @@ class Client:
         )
 
     def labels(self, number: int) -> list[str]:
+        """Return the names of the labels of an issue or a pull request."""
         return self._list(
             f"the labels of #{number}",
             lambda: self.there.get_issue(number).get_labels(),
@@ -254,7 +258,7 @@ class Client:
     # Commits
 
     def statuses(self, commit: str) -> list[StatusCheck]:
-        """Return the newest status of each context."""
+        """Return the newest status of a commit in each context."""
         listed = self._list(
             f"the statuses of {commit[:12]}", lambda: self.statuses_of(commit), convert.status, STATUSES_MAX
         )
@@ -264,13 +268,15 @@ class Client:
         return list(newest.values())
 
     def statuses_of(self, commit: str) -> PaginatedList[CommitStatus]:
-        """Return PyGithub's list; for this package only. (PyGithub's own goes to an address that GitHub no longer
-        documents.)"""
+        """Return the statuses as PyGithub's list. Only this package may use it.
+
+        PyGithub's own method uses an address that GitHub no longer documents.
+        """
         there = self.there.get_commit(commit)
         return PaginatedList(CommitStatus, there.requester, f"{there.url}/statuses", None)
 
     def checks(self, commit: str) -> list[CheckResult]:
-        """Return the newest check run of each name and app; none if these credentials may not read them."""
+        """Return the newest check run of each name and app; [] if these credentials may not read them."""
         try:
             return self._list(
                 f"the checks of {commit[:12]}",
@@ -284,7 +290,7 @@ class Client:
     # Issues
 
     def issues(self, *, labels: Iterable[str] = (), state: str = "open") -> list[IssueSummary]:
-        """Return issues, the newest first; pull requests are left out."""
+        """Return up to ISSUES_MAX issues, the newest first, without pull requests."""
         wanted = list(labels)
         return [
             convert.issue(one)
@@ -295,5 +301,5 @@ class Client:
         ]
 
     def issue_with(self, marker: str, *, labels: Iterable[str] = (), state: str = "open") -> IssueSummary | None:
-        """Return the oldest issue whose body holds `marker` (`models.marker`)."""
+        """Return the oldest issue with `marker` (`models.marker`) in its body; None if there is none."""
         return next((one for one in reversed(self.issues(labels=labels, state=state)) if marker in one.body), None)

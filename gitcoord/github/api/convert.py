@@ -1,4 +1,5 @@
-"""Conversion of PyGithub's objects to our own values: done while asking, because an object fetches what it lacks."""
+"""Conversion of PyGithub's objects to our own values. It is part of a request, because an object fetches what it
+lacks."""
 
 from __future__ import annotations
 
@@ -28,7 +29,10 @@ def _login(user: Any) -> str:
 
 
 def facts(one: Repository) -> models.RepositoryFacts:
-    name, may = one.raw_data["full_name"], one.permissions  # loaded by now: the following attributes are of that answer
+    name, may = (
+        one.raw_data["full_name"],
+        one.permissions,
+    )  # this loads the object, so the following attributes cost no request
     scopes: Sequence[str] | None = one.requester.oauth_scopes
     return models.RepositoryFacts(
         name=name,
@@ -44,7 +48,7 @@ def facts(one: Repository) -> models.RepositoryFacts:
 
 
 def _expiry(text: object) -> datetime | None:
-    """Return a token's end, as GitHub writes it: "2026-12-01 12:00:00 UTC"."""
+    """Return the time at which a token expires, from GitHub's "2026-12-01 12:00:00 UTC"; None if it says nothing."""
     try:
         return datetime.strptime(str(text)[:19], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
@@ -60,8 +64,8 @@ def quota(one: Rate) -> models.Quota:
 
 
 def pull(one: PullRequest, whole: bool = False) -> models.PullRequest:
-    """Convert a pull request. `whole`: it was fetched by itself, so its size is known; for one of a list PyGithub would
-    fetch it."""
+    """Convert a pull request. If it is `whole`, it was fetched by itself, so its size is known. For one from a list,
+    PyGithub would send a request for the size."""
     data = one.raw_data if whole else one._rawData
     return models.PullRequest(
         number=one.number,

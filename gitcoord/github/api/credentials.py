@@ -1,6 +1,6 @@
 """Credentials for GitHub, from the environment: a token, a workflow's token, or an app's installation.
 
-They never go into an argument, a URL, a log or a file. An installation's token lives for an hour and is renewed.
+They are never in an argument, a URL, a log or a file. An installation's token is valid for an hour, and is renewed.
 """
 
 from __future__ import annotations
@@ -36,15 +36,18 @@ class Credentials:
     label: str
     token: str = field(default="", repr=False)
     app: App | None = None
-    is_ours: bool = True  # set for gitcoord, unlike GITHUB_TOKEN, which may be another program's
+    is_ours: bool = True  # they were set for gitcoord; GITHUB_TOKEN may belong to another program
 
     @property
     def may_check(self) -> bool:
-        """Return whether check runs may be written: by apps only, and a workflow's token is one's."""
+        """Return whether check runs may be written. GitHub permits that to apps, and a workflow's token is an app's."""
         return self.kind != "token"
 
     def auth(self) -> Auth.Auth:
-        """Return what PyGithub signs its requests with; an installation's token is renewed by itself."""
+        """Return PyGithub's object for these credentials, which renews an installation's token.
+
+        Raise BadCredentials for an invalid key.
+        """
         from github import Auth
         from jwt import PyJWTError
 
@@ -52,19 +55,18 @@ class Credentials:
             return Auth.Token(self.token)
         as_app = Auth.AppAuth(self.app.id, self.app.key)
         try:
-            as_app.create_jwt()  # signs: a bad key is reported here
+            as_app.create_jwt()  # fails here for a bad key, and not with the first request
         except (PyJWTError, ValueError) as wrong:
             raise BadCredentials(
-                "what GITCOORD_APP_KEY holds is no private key that can sign: download a new one from "
-                "the app's page on GitHub"
+                "GITCOORD_APP_KEY is no private key that can sign: download a new one from the app's page on GitHub"
             ) from wrong
         return Auth.AppInstallationAuth(as_app, self.app.installation)
 
 
 def find(environ: Mapping[str, str]) -> Credentials | None:
-    """Return the credentials in the environment: an app's before a token of our own before a workflow's.
+    """Return the credentials in the environment: an app's, otherwise gitcoord's token, otherwise GITHUB_TOKEN.
 
-    Raise BadCredentials if they are set and invalid.
+    Return None if there are none. Raise BadCredentials if they are incomplete or cannot be read.
     """
     if environ.get("GITCOORD_APP_ID"):
         app = _app(environ)
@@ -94,24 +96,26 @@ def _app(environ: Mapping[str, str]) -> App:
     installation = environ.get("GITCOORD_APP_INSTALLATION", "").strip()
     if not installation.isdigit():
         raise BadCredentials(
-            "GITCOORD_APP_ID is set: set GITCOORD_APP_INSTALLATION too, to the number at the end of "
-            "the installation's address on GitHub"
+            "GITCOORD_APP_ID is set, but GITCOORD_APP_INSTALLATION is not a number: set it to the number at the end "
+            "of the installation's address on GitHub"
         )
     key = environ.get("GITCOORD_APP_KEY", "")
     if not key:
-        raise BadCredentials("GITCOORD_APP_ID is set: set GITCOORD_APP_KEY too, to the app's private key or its file")
+        raise BadCredentials(
+            "GITCOORD_APP_ID is set, but GITCOORD_APP_KEY is not: set it to the app's private key, or to its file"
+        )
     return App(environ["GITCOORD_APP_ID"].strip(), int(installation), _pem(key))
 
 
 def _pem(key: str) -> str:
-    """Return the key; a variable may hold its file's path, or its lines with `\\n` between them."""
+    """Return the key. The variable may have the path of its file, or its lines with `\\n` between them."""
     if "PRIVATE KEY" in key:
         return key.replace("\\n", "\n")
     try:
         with Path(key).expanduser().open(encoding="ascii") as file:
             text = file.read(KEY_BYTES_MAX)
     except (OSError, ValueError) as wrong:
-        reason = wrong.strerror if isinstance(wrong, OSError) else "it is no text"
+        reason = wrong.strerror if isinstance(wrong, OSError) else "it is not text"
         raise BadCredentials(
             f"GITCOORD_APP_KEY is neither a private key nor the path of one that can be read ({reason})"
         ) from None

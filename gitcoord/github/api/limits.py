@@ -1,7 +1,7 @@
-"""GitHub's limits, kept by the whole fleet: each session shares its use in its heartbeats, and counts the others'.
+"""GitHub's limits, kept by the whole fleet: each session reports its use in its heartbeats, and counts the others'.
 
-GitHub counts for an account: 5,000 requests an hour (a workflow's token: 1,000), of writes 80 a minute and 500 an hour.
-A client that continues at a limit may be shut out, so nobody here goes near it.
+GitHub limits an account to 5,000 requests an hour (a workflow's token: 1,000), and to 80 writes a minute and 500 an
+hour. A client that goes on at a limit may be blocked, so all sessions keep a distance.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from gitcoord.core.format.event import Event
 from gitcoord.github.api.models import Quota
 
-WRITES_PER_MINUTE = 60  # of 80: others' heartbeats are some seconds old
+WRITES_PER_MINUTE = 60  # of 80, because others' heartbeats are some seconds old
 WRITES_PER_HOUR = 400  # of 500
 MINUTE_S, HOUR_S = 60.0, 3600.0
 RESERVE = 50  # requests that reviews leave to people and to other programs of the same account
@@ -23,15 +23,16 @@ RESERVE = 50  # requests that reviews leave to people and to other programs of t
 
 @dataclass(slots=True)
 class Meter:
-    """This process's use of its account's limits, and what it has heard of the others'."""
+    """This process's use of its account's limits, and the others' use as their heartbeats report it."""
 
     clock_s: Callable[[], float] = time.monotonic
-    account: str = ""  # GitHub counts by account; it is public, so heartbeats may hold it
+    account: str = ""  # GitHub counts by account; its name is public, so heartbeats may have it
     quota: Quota | None = None
     _writes: deque[float] = field(default_factory=deque)
     _others: tuple[int, int] = (0, 0)  # writes of others with this account: in a minute, in an hour
 
     def wrote(self) -> None:
+        """Count one write."""
         self._writes.append(self.clock_s())
 
     def used(self) -> tuple[int, int]:
@@ -46,28 +47,28 @@ class Meter:
         if self.quota is None and not self._writes:
             return {}
         minute, hour = self.used()
-        told: dict[str, Any] = {"account": self.account, "writes": [minute, hour]}
+        fields: dict[str, Any] = {"account": self.account, "writes": [minute, hour]}
         if self.quota is not None:
-            told |= {"left": self.quota.left, "reset": int(self.quota.reset_at)}
-        return {"github": told}
+            fields |= {"left": self.quota.left, "reset": int(self.quota.reset_at)}
+        return {"github": fields}
 
     def heard(self, heartbeats: Iterable[Event], own_sessions: Iterable[str] = ()) -> None:
-        """Count the use in the others' newest heartbeats. Others wrote them: a malformed field counts for nothing."""
+        """Count the use in the others' newest heartbeats, without our own sessions'. Malformed fields are ignored."""
         own = set(own_sessions)
         minute = hour = 0
         for heartbeat in heartbeats:
-            told = heartbeat.data.get("github")
-            if not isinstance(told, Mapping) or told.get("account") != self.account:
+            fields = heartbeat.data.get("github")
+            if not isinstance(fields, Mapping) or fields.get("account") != self.account:
                 continue
             if heartbeat.data.get("session") in own or heartbeat.data.get("state") != "alive":
                 continue
-            writes = told.get("writes")
+            writes = fields.get("writes")
             if isinstance(writes, Sequence) and len(writes) == 2 and all(type(n) is int and n >= 0 for n in writes):
                 minute, hour = minute + min(writes[0], WRITES_PER_MINUTE), hour + min(writes[1], WRITES_PER_HOUR)
         self._others = (minute, hour)
 
     def wait_s(self) -> float:
-        """Return the seconds until the next write keeps the account within its limits; 0 if it does now."""
+        """Return the seconds until the account's limits permit the next write; 0 if they do now."""
         waits = [0.0]
         for length_s, most, others in (
             (MINUTE_S, WRITES_PER_MINUTE, self._others[0]),
@@ -83,9 +84,9 @@ class Meter:
         if len(recent) < room:
             return 0.0
         if room <= 0:
-            return length_s  # the others use all of it: their use has expired by then
+            return length_s  # the others use all of it; by then, their writes no longer count
         return recent[len(recent) - room] + length_s - now_s
 
     def is_scarce(self) -> bool:
-        """Return whether so few requests are left that what can wait should."""
+        """Return whether so few requests are left that reviews must wait."""
         return self.quota is not None and self.quota.left < RESERVE and time.time() < self.quota.reset_at

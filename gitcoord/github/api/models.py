@@ -1,4 +1,4 @@
-"""GitHub's answers as our own values: no object of a library leaves this package, and none sends a request later."""
+"""GitHub's answers as our own values. No object of the library leaves this package, where it could send a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GHOST = "ghost"  # the author of content whose account is gone
 class PullRequest:
     """A pull request. `head` and `base` are commits; `head_repository` is None if the fork was deleted.
 
-    `additions`, `deletions`, `changed_files` are None in a list: GitHub counts them only for a single request.
+    `additions`, `deletions` and `changed_files` are None in a list: GitHub reports them only for a single pull request.
     """
 
     number: int
@@ -41,7 +41,7 @@ class PullRequest:
     changed_files: int | None = None
     body: str = ""
     merged: bool = False
-    mergeable: bool | None = None  # None: GitHub has not found out yet, or it is of a list
+    mergeable: bool | None = None  # None: GitHub does not know yet, or the pull request is from a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ChangedFile:
 
 @dataclass(frozen=True, slots=True)
 class ChangedFiles:
-    """The changed files of a pull request. `cut`: GitHub lists no more, there may be others."""
+    """The changed files of a pull request. If the list is `cut`, there may be more than GitHub lists."""
 
     listed: tuple[ChangedFile, ...]
     cut: bool
@@ -66,6 +66,8 @@ class ChangedFiles:
 
 @dataclass(frozen=True, slots=True)
 class Review:
+    """A review that was submitted. `commit` is the commit that was reviewed."""
+
     id: int
     author: str
     state: str  # APPROVED, CHANGES_REQUESTED, COMMENTED, DISMISSED, PENDING
@@ -77,7 +79,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """An inline comment to write: `line` is one of the diff's, on its new side (RIGHT) or its old one (LEFT)."""
+    """An inline comment to write. `line` is in the diff, on its new side (RIGHT) or its old side (LEFT)."""
 
     path: str
     line: int
@@ -87,7 +89,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment of a conversation (`path` and `line` are None), or inline."""
+    """A comment in a conversation (`path` and `line` are None), or an inline comment."""
 
     id: int
     author: str
@@ -124,6 +126,8 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckAnnotation:
+    """An annotation of a check run, on lines from 1."""
+
     path: str
     start_line: int
     end_line: int
@@ -134,6 +138,8 @@ class CheckAnnotation:
 
 @dataclass(frozen=True, slots=True)
 class IssueSummary:
+    """An issue; `author` is a login, and `state` is "open" or "closed"."""
+
     number: int
     title: str
     body: str
@@ -145,7 +151,7 @@ class IssueSummary:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Requests left of `limit` until `reset_at` (seconds since 1970)."""
+    """The requests that are `left` of `limit` until `reset_at` (seconds since 1970)."""
 
     limit: int
     left: int
@@ -154,7 +160,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFacts:
-    """What the token may do with a repository, and how the repository is reached."""
+    """What the credentials may do with a repository, and the repository's addresses."""
 
     name: str
     private: bool
@@ -164,10 +170,10 @@ class RepositoryFacts:
     may_push: bool
     may_admin: bool
     scopes: tuple[str, ...] | None  # of a classic token; None for others, which have permissions
-    expires: datetime | None  # of the token, if GitHub tells it
+    expires: datetime | None  # of the token, if GitHub reports it
 
 
 def marker(name: str) -> str:
-    """Return a text that marks a body so that it is found again: it shows on no page."""
+    """Return a text that marks a body so that it can be found again. GitHub's pages do not show it."""
     assert "--" not in name and "\n" not in name, name
     return f"<!-- gitcoord:{name} -->"

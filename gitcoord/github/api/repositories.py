@@ -21,16 +21,18 @@ REMOTE = "origin"
 
 
 def connect(path: Path, name: str, *, public: bool, messages: list[str]) -> str:
-    """Make "owner/name" the remote of the clone at `path`, on GitHub too if it is missing. Return the remote's name.
+    """Make "owner/name" the remote of the clone at `path`, and return the remote's name.
 
-    Raise Refused if the clone has another remote of that name, BadCredentials, Denied, Unreachable.
+    The repository is created on GitHub if it is missing.
+
+    Raise Refused if the clone has another remote of that name, BadCredentials, Denied or Unreachable.
     """
     name = urls.repository_name(name)
     common = common_dir(path, messages)
     url = local_repo.remote_url(common, REMOTE)
     if url is not None and urls.repository_of(url, os.environ) != name:
         raise Refused(
-            f"this clone has a remote {REMOTE} already, and it is not {name}: give it another name "
+            f"this clone has a remote {REMOTE} already, which is not {name}: rename that "
             f"(`git remote rename {REMOTE} other`), or leave out --github"
         )
     with Client(name, credentials.required(os.environ)) as client:
@@ -51,7 +53,7 @@ def connect(path: Path, name: str, *, public: bool, messages: list[str]) -> str:
 
 
 def ensure(client: Client, *, public: bool) -> bool:
-    """Make the repository if it is missing; return whether it was."""
+    """Create the repository if it is missing. Return whether it was created. Raise BadCredentials or Denied."""
     owner, _, short = client.repository.partition("/")
     made = False
 
@@ -75,8 +77,9 @@ def ensure(client: Client, *, public: bool) -> bool:
         client.write("the page", plan)
     except NotFound:
         raise BadCredentials(
-            f"GitHub knows no {owner}, or {client.credentials.label} may not make repositories there"
+            f"GitHub has no account {owner}, or {client.credentials.label} may not create repositories there: check "
+            "the name, or use credentials that may"
         ) from None
     except Unprocessable as wrong:
-        raise Denied(f"{wrong}; where it is there already, {client.credentials.label} may not see it") from wrong
+        raise Denied(f"{wrong}; if the repository exists, {client.credentials.label} may not see it") from wrong
     return made

@@ -1,8 +1,8 @@
-"""Retries: GitHub's failures as our errors, and one retry policy for reads and writes alike.
+"""Retries: GitHub's failures as our errors, and one retry policy for reads and writes.
 
-PyGithub's own retries are off, on purpose. They send a POST again after a 502 that may have been applied, a PATCH
-never; they sleep through any `Retry-After`, however long, and know no 429 without one; and they give up with a
-`RetryError` that hides the reason. Here a write looks first, at every attempt, and too long a wait is an error.
+PyGithub's own retries are switched off. They repeat a POST after a 502 although it may have been applied, and never a
+PATCH; they sleep for any `Retry-After`, however long, and ignore a 429 without one; and they end in a `RetryError` that
+hides the reason. Here a write checks the present state before every attempt, and too long a wait is an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gitcoord.github.api.limits import Meter
 T = TypeVar("T")
 
 ATTEMPTS = 5
-PATIENCE_S = 90.0  # a secondary limit asks for 60
+PATIENCE_S = 90.0  # for all waits of one request; a secondary limit asks for 60
 SECONDARY_WAIT_S = 60.0  # GitHub: "wait at least one minute", when it names no time
 WORDS_CHARS_MAX = 300  # of GitHub's message, in one of ours
 FIRST_WAIT_S, WAIT_S_MAX = 1.0, 20.0
@@ -42,48 +42,51 @@ class Limited(Unreachable):
 
 
 class NotFound(Denied):
-    """It does not exist, or this token may not see it: GitHub does not tell which."""
+    """The object does not exist, or this token may not see it: GitHub does not say which."""
 
 
 class Unprocessable(Denied):
-    """GitHub understood the request and cannot do it (422): a line outside the diff, a branch that is gone."""
+    """GitHub understood the request and cannot do it (422), for example for a line outside the diff."""
 
 
 class Changed(Lost):
-    """Somebody changed it at the same time (409)."""
+    """Somebody changed the object at the same time (409)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyDone(Generic[T]):
-    """The answer of a look before writing: it is as it should be."""
+    """The result of a `Plan` that has nothing to write: what it found is as it should be."""
 
     found: T
 
 
 Plan = Callable[[], AlreadyDone[T] | Callable[[], T]]
-"""A look before writing: `AlreadyDone`, or what is to be done."""
+"""A check before writing. It returns `AlreadyDone`, or the function that writes."""
 
 
 class RetryPolicy:
-    """A retry policy. `patience_s`: how long all waits of one request may be together."""
+    """A retry policy. `patience_s` is the longest time that all waits of one request may take together."""
 
     def __init__(
         self, meter: Meter, *, who: str, patience_s: float = PATIENCE_S, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self.meter = meter
-        self.who = who  # the credentials in words: "the token in GITCOORD_TOKEN"
+        self.who = who  # the label of the credentials: "the token in GITCOORD_TOKEN"
         self.patience_s = patience_s
         self.sleep = sleep
 
     def read(self, what: str, ask: Callable[[], T]) -> T:
-        """Return GitHub's answer. `what` is for messages: "pull request #3 of o/n". Raise only our own errors."""
-        said: T = self._retrying()(self._once, what, ask)
-        return said
+        """Return what `ask` returns, after retries. `what` names it in messages, such as "pull request #3 of o/n".
+
+        Raise only errors of our own.
+        """
+        answer: T = self._retrying()(self._once, what, ask)
+        return answer
 
     def write(self, what: str, plan: Plan[T]) -> T:
-        """Return what `plan` finds done, or the result of the write that it returns.
+        """Return what `plan` finds done, or the result of the write that it returns. Raise only errors of our own.
 
-        After a failure, even one that leaves open whether the write was applied, `plan` is called again.
+        Before each retry, `plan` is called again, because a failed write may have been applied.
         """
 
         def once() -> T:
@@ -94,8 +97,8 @@ class RetryPolicy:
             self.meter.wrote()
             return todo()
 
-        said: T = self._retrying()(self._once, what, once)
-        return said
+        answer: T = self._retrying()(self._once, what, once)
+        return answer
 
     def _retrying(self) -> tenacity.Retrying:
         return tenacity.Retrying(
@@ -111,17 +114,17 @@ class RetryPolicy:
             return ask()
         except GithubException as wrong:
             raise error_for(what, self.who, wrong.status, _words(wrong.data), wrong.headers or {}) from wrong
-        except RuntimeError as wrong:  # PyGithub follows no redirect to another server, and says so with this
+        except RuntimeError as wrong:  # PyGithub raises this instead of following a redirect to another server
             if "redirected" not in str(wrong):
                 raise
             raise Denied(
-                f"{what}: {str(wrong)[:WORDS_CHARS_MAX]}; the token is not sent there. If that is right, set "
+                f"{what}: {str(wrong)[:WORDS_CHARS_MAX]}; the token is not sent there. If that server is right, set "
                 "GITHUB_API_URL"
             ) from wrong
-        except KeyError as wrong:  # PyGithub takes a redirect that it does not follow for an answer
+        except KeyError as wrong:  # PyGithub takes a redirect that it does not follow as an answer
             raise Denied(
-                f"{what}: GitHub's answer lacks {wrong}; if GITHUB_API_URL leads to a redirect, set it to the "
-                "address behind that"
+                f"{what}: GitHub's answer lacks {wrong}; if GITHUB_API_URL is redirected, set it to the target of "
+                "the redirect"
             ) from wrong
         except requests.RequestException as wrong:
             raise Unreachable(f"{what}: GitHub did not answer ({type(wrong).__name__}); try again later") from wrong
@@ -144,7 +147,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 
 def error_for(what: str, who: str, status: int, message: str, headers: Mapping[str, str]) -> GitcoordError:
-    """Return our error for an answer of GitHub's."""
+    """Return our error for an answer of GitHub. `what` was asked for by the credentials `who`."""
     headers = {name.lower(): value for name, value in headers.items()}
     limit_s = limited_s(status, message, headers)
     if limit_s is not None:
@@ -174,9 +177,9 @@ def error_for(what: str, who: str, status: int, message: str, headers: Mapping[s
 
 
 def limited_s(status: int, message: str, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait, if an answer says that a limit is reached; otherwise None.
+    """Return the seconds to wait if an answer says that a limit was reached; otherwise None.
 
-    (GitHub, "Rate limits for the REST API": `retry-after` first, then `x-ratelimit-reset`, otherwise a minute.)
+    GitHub's "Rate limits for the REST API" says: obey `retry-after`, then `x-ratelimit-reset`, otherwise wait a minute.
     """
     if status not in (403, 429):
         return None
@@ -190,7 +193,7 @@ def limited_s(status: int, message: str, headers: Mapping[str, str]) -> float | 
 
 
 def _date_s(headers: Mapping[str, str]) -> float:
-    """Return the time of GitHub's own clock, because ours may be wrong."""
+    """Return the answer's time by GitHub's clock, because ours may be wrong; our time if it has none."""
     try:
         return parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, ValueError):
@@ -203,7 +206,7 @@ def _lacks_right(message: str) -> bool:
 
 
 def _words(data: object) -> str:
-    """Return GitHub's words: its message, and what is wrong in particular."""
+    """Return GitHub's message, with the details of its errors, cut to WORDS_CHARS_MAX."""
     if not isinstance(data, Mapping):
         return str(data or "")[:WORDS_CHARS_MAX]
     errors = data.get("errors")

@@ -1,4 +1,4 @@
-"""Writes to GitHub. Each function writes once, however often it is called: it looks for its marker before it writes."""
+"""Writes to GitHub. Each function writes once, however often it is called, because it first looks for its marker."""
 
 from __future__ import annotations
 
@@ -44,12 +44,11 @@ LABEL_CHARS_MAX, TITLE_CHARS_MAX = 50, 256
 def put_review(
     client: Client, number: int, *, marker: str, commit: str, event: Event, body: str, remarks: Sequence[Remark] = ()
 ) -> Review:
-    """Put our review of `commit`, the one whose body holds `marker`.
+    """Create or update our review of `commit`, which has `marker` in its body, and return it.
 
-    A review of the same commit and verdict is updated: its body only, because GitHub takes inline comments with a new
-    review only. Otherwise a new one is made, and then our older ones that still approve or block are dismissed. Raise
-    Unprocessable if a remark stands outside the diff, or the verdict is not ours to give (on a pull request of our own:
-    only COMMENT).
+    If a review of the same commit and verdict exists, update its body: GitHub accepts inline comments only with a new
+    review. Otherwise create one, and dismiss our older ones that still approve or block. Raise Unprocessable if a
+    remark is outside the diff, or if the verdict is not ours to give (on our own pull request: only COMMENT).
     """
     text, me, what = _signed(body, marker), client.me(), f"a review of pull request #{number}"
 
@@ -86,11 +85,11 @@ def _dismiss(client: Client, what: str, older: Callable[[], list[PullRequestRevi
     try:
         client.write(what, plan)
     except (BadCredentials, Denied):
-        pass  # dismissing needs push access; of one reviewer GitHub counts the newest verdict
+        pass  # it needs push access; without it, GitHub still counts only the newest verdict of a reviewer
 
 
 def put_comment(client: Client, number: int, *, marker: str, body: str) -> Comment:
-    """Put our comment into a conversation, the one with `marker`: made, or updated if it says something new."""
+    """Create our comment with `marker` in a conversation, or update it if its text changed. Return it."""
     text, me = _signed(body, marker), client.me()
 
     def plan() -> AlreadyDone[Comment] | Callable[[], Comment]:
@@ -102,7 +101,7 @@ def put_comment(client: Client, number: int, *, marker: str, body: str) -> Comme
 
 
 def _is_ours(one: PullRequestReview | IssueComment | GithubIssue, me: str, marker: str) -> bool:
-    """Return whether it is ours. The marker alone is no proof: anybody can write one."""
+    """Return whether we wrote it: it has our author and the marker. Anybody can write the marker alone."""
     return one.user is not None and one.user.login == me and marker in (one.body or "")
 
 
@@ -117,7 +116,7 @@ def _updated(one: C, text: str, shape: Callable[[C], T]) -> AlreadyDone[T] | Cal
 def put_status(
     client: Client, commit: str, *, context: str, state: State, description: str, url: str = ""
 ) -> StatusCheck:
-    """Put the status of a commit in one context; written only if it says something new."""
+    """Set the status of a commit in one context, and return it. Write it only if something changed."""
     words = _fit(description, DESCRIPTION_CHARS_MAX)
 
     def plan() -> AlreadyDone[StatusCheck] | Callable[[], StatusCheck]:
@@ -133,7 +132,7 @@ def put_status(
 
 
 def put_labels(client: Client, number: int, wanted: Iterable[str], *, prefix: str = "gitcoord") -> None:
-    """Put the wanted labels, and of those that begin with `prefix` no others; labels of other people stay."""
+    """Set the labels with `prefix` to the `wanted` ones. Other labels are not changed."""
     goal = {_fit(name, LABEL_CHARS_MAX) for name in wanted}
     assert all(name.startswith(prefix) for name in goal), goal
 
@@ -155,7 +154,7 @@ def put_labels(client: Client, number: int, wanted: Iterable[str], *, prefix: st
 def put_issue(
     client: Client, *, marker: str, title: str, body: str, labels: Sequence[str] = ("gitcoord",)
 ) -> IssueSummary:
-    """Put our open issue with `marker`: opened, or updated if it says something new. There is one, not many."""
+    """Open our issue with `marker`, or update the open one if something changed. Return it."""
     text, head, me = _signed(body, marker), _fit(title, TITLE_CHARS_MAX), client.me()
 
     def open_one() -> IssueSummary:
@@ -173,7 +172,7 @@ def put_issue(
 
 
 def close_issue(client: Client, number: int) -> None:
-    """Close an issue as completed; do nothing if it is closed already."""
+    """Close an issue as completed. Do nothing if it is closed already."""
 
     def plan() -> AlreadyDone[IssueSummary] | Callable[[], IssueSummary]:
         issue = client.there.get_issue(number)
@@ -204,16 +203,17 @@ def put_check(
     annotations: Sequence[CheckAnnotation] = (),
     url: str = "",
 ) -> CheckResult:
-    """Put a completed check run of a commit, the one with `marker` as its external id. For an app's credentials only.
+    """Create a completed check run of a commit, with `marker` as its external id, and return it.
 
-    It is replaced only if conclusion, title or summary differ: GitHub adds annotations to a run, and removes none.
+    If a run with the same conclusion, title and summary exists, return that. A different one gets a new run, because
+    GitHub adds annotations to a run, but removes none. Raise ValueError unless the credentials are an app's.
     """
     if not client.credentials.may_check:
         raise ValueError("check runs are written by apps: use a commit status")
     heading = without_secrets(title)
     output: dict[str, Any] = {"title": heading, "summary": _fit(summary, BODY_CHARS_MAX)}
-    told = [_annotation(one) for one in annotations]
-    pieces = [told[at : at + ANNOTATIONS_MAX] for at in range(0, len(told), ANNOTATIONS_MAX)] or [[]]
+    rows = [_annotation(one) for one in annotations]
+    pages = [rows[at : at + ANNOTATIONS_MAX] for at in range(0, len(rows), ANNOTATIONS_MAX)] or [[]]
 
     def make() -> CheckResult:
         run = client.there.create_check_run(
@@ -223,9 +223,9 @@ def put_check(
             external_id=marker,
             status="completed",
             conclusion=conclusion,
-            output=output | {"annotations": pieces[0]},
+            output=output | {"annotations": pages[0]},
         )
-        for more in pieces[1:]:
+        for more in pages[1:]:
             run.edit(output=output | {"annotations": more})
         return convert.check(run)
 
@@ -244,21 +244,21 @@ def _says(run: CheckRun) -> tuple[str | None, str | None, str | None]:
 
 
 def _annotation(one: CheckAnnotation) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    row: dict[str, Any] = {
         "path": one.path,
         "start_line": one.start_line,
         "end_line": one.end_line,
         "annotation_level": one.level,
         "message": _fit(one.message, BODY_CHARS_MAX),
     }
-    return told | ({"title": _fit(one.title, 255)} if one.title else {})
+    return row | ({"title": _fit(one.title, 255)} if one.title else {})
 
 
 def _fit(text: str, chars_max: int) -> str:
-    """Return the text without secrets: GitHub shows agents' and pull requests' text to everybody who may read."""
+    """Return the text without secrets, cut to `chars_max`: everybody who may read the repository sees it."""
     return cut(without_secrets(text), chars_max)
 
 
 def _signed(body: str, marker: str) -> str:
-    """Return the body with its marker at the end, and no longer than GitHub takes."""
+    """Return the body with its marker at the end, cut to the length that GitHub accepts."""
     return f"{_fit(body.rstrip(), BODY_CHARS_MAX - len(marker) - 2)}\n\n{marker}"

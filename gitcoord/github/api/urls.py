@@ -1,4 +1,4 @@
-"""URLs on GitHub: a remote's repository, and the API's address; light, so that every module may import it."""
+"""URLs on GitHub: a remote's repository, and the API's address. It is fast to import, so any module may do so."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _SCP_LIKE = re.compile(r"(?:[^@/\s]+@)?([A-Za-z0-9.-]+):(?!//)(.+)")
 
 
 def server_url(environ: Mapping[str, str]) -> str:
+    """Return the URL of GitHub, or of the enterprise server in GITHUB_SERVER_URL."""
     return (environ.get("GITHUB_SERVER_URL") or PUBLIC).rstrip("/")
 
 
 def api_url(environ: Mapping[str, str]) -> str:
-    """Return the API's address from the environment; otherwise the public API, or that of the enterprise server in
-    use."""
-    said = environ.get("GITHUB_API_URL", "").rstrip("/")
+    """Return the API's address: GITHUB_API_URL, otherwise that of the enterprise server, otherwise the public one."""
+    configured = environ.get("GITHUB_API_URL", "").rstrip("/")
     server = server_url(environ)
-    return said or (PUBLIC_API if server == PUBLIC else f"{server}/api/v3")
+    return configured or (PUBLIC_API if server == PUBLIC else f"{server}/api/v3")
 
 
 def repository_of(url: str, environ: Mapping[str, str]) -> str | None:
-    """Return "owner/name" of a remote on GitHub; None for a remote elsewhere."""
+    """Return "owner/name" of a remote's URL on GitHub; None for a URL elsewhere."""
     scp = None if "://" in url else _SCP_LIKE.fullmatch(url)
     host, path = (scp[1], scp[2]) if scp else (urlsplit(url).hostname or "", urlsplit(url).path)
     if host.lower() not in (urlsplit(server_url(environ)).hostname, "ssh.github.com"):
@@ -37,8 +37,8 @@ def repository_of(url: str, environ: Mapping[str, str]) -> str | None:
 
 
 def repository_name(text: str) -> str:
-    """Return `text` as "owner/name". Raise Refused."""
+    """Return `text` as "owner/name". Raise Refused if it is not of that form."""
     name = text.strip().removesuffix(".git")
     if not _NAME.fullmatch(name):
-        raise Refused(f"{text!r} is no repository: write owner/name")
+        raise Refused(f"{text!r} is not the name of a repository: write owner/name")
     return name
