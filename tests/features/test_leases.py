@@ -241,7 +241,6 @@ def test_the_branch_of_an_earlier_task_is_not_that_of_a_claim_and_progress_names
         assert one.say("bob", event.type, re=task, **event.data) is None
 
 
-
 def test_what_was_heard_is_kept_for_holders_only_and_written_down() -> None:
     one = fleet()
     task = one.claimed()
