@@ -484,7 +484,7 @@ def test_every_example_of_a_command_runs(shell: Shell, tmp_path: Path) -> None:
     shutil.copy(TOP / "events.offline.log", alice.path)
     shutil.copytree(TOP / "examples", alice.path / "examples")
     with forge() as variables:
-        for line in sorted(examples(), key=lambda line: line == "gitcoord leave"):
+        for line in sorted(examples(), key=lambda line: (line == "gitcoord leave", line == "gitcoord move origin")):
             program, *arguments = shlex.split(line)
             assert program == "gitcoord"
             if "<" in arguments:
@@ -492,6 +492,10 @@ def test_every_example_of_a_command_runs(shell: Shell, tmp_path: Path) -> None:
             elif arguments[:2] == ["task", "create"]:
                 alice(*arguments, "--again")  # the page creates the same task for several examples
             elif arguments[0] != "demo":
+                if arguments[0] == "move":
+                    shell.run(
+                        f"git init -q --bare {tmp_path / 'new'}; git remote add origin {tmp_path / 'new'}", alice.path
+                    )
                 alice(*arguments, **(variables if "--repo" in line else {}))
 
 

@@ -84,7 +84,7 @@ def command(
     milliseconds, and --mirror origin shows the ledger on the forge. On a terminal it asks which of the two, where
     origin is on another machine. Without any remote it makes a bare one in the clone. With --github it makes the
     repository there, and sets it as this clone's origin. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT,
-    GITCOORD_KEY and GITCOORD_NODE are set.
+    GITCOORD_KEY and GITCOORD_NODE are set. `gitcoord move` takes a fleet to another remote later.
 
     \b
     Example:

@@ -56,7 +56,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "queue, resume": "List unsent events; resume after a full disk",
         "doctor, verify": "Find problems and their fixes; check the whole ledger",
         "snapshot, import": "Render the ledger for people; import a log",
-        "leave": "Remove this clone from the fleet",
+        "move, leave": "Take the fleet to another remote; leave the fleet",
     },
 }
 NEW_WORDS = "Share the work"  # the heading of words that a feature adds, and that are not listed above
@@ -89,6 +89,7 @@ COMMANDS: dict[str, str] = {
     "verify": "gitcoord.cli.verify",
     "snapshot": "gitcoord.cli.snapshot",
     "import": "gitcoord.cli.import_",
+    "move": "gitcoord.cli.move",
     "leave": "gitcoord.cli.leave",
 }
 

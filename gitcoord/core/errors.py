@@ -52,6 +52,10 @@ class Denied(GitcoordError):
     exit_code = 1
 
 
+class Moved(Denied):
+    """The fleet moved to another remote. What is written waits in the queue until this clone follows."""
+
+
 class Corrupt(GitcoordError):
     """Data on the disk or on the remote differs from what gitcoord wrote."""
 

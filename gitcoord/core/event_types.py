@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from gitcoord.core.feature import Feature
-from gitcoord.core.fold import authority, membership, quotas, terms
+from gitcoord.core.fold import authority, membership, moves, quotas, terms
 from gitcoord.core.fold.authority import Permission, Role, Who
 from gitcoord.core.fold.membership import AgentJoined
 from gitcoord.core.format.event import FOUNDING, Event
@@ -16,9 +16,9 @@ from gitcoord.core.format.event import FOUNDING, Event
 CONTROL = frozenset({FOUNDING, "leader_election", "leader_renewed"})
 """Types of lines that are outside any chain, and never in one."""
 
-CORE_EVENTS: dict[str, type[BaseModel]] = {**membership.EVENTS, **terms.EVENTS, **quotas.EVENTS}
+CORE_EVENTS: dict[str, type[BaseModel]] = {**membership.EVENTS, **terms.EVENTS, **quotas.EVENTS, **moves.EVENTS}
 
-CORE_AUTHORITY: dict[str, Who] = {**membership.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY}
+CORE_AUTHORITY: dict[str, Who] = {**membership.AUTHORITY, **terms.AUTHORITY, **quotas.AUTHORITY, **moves.AUTHORITY}
 
 _ADMIN = int(Who.ADMIN)  # a plain number: to join flags takes a microsecond, at every line
 

@@ -22,6 +22,7 @@ from gitcoord.core.fold.chains import Chains, Inadmissible
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
 from gitcoord.core.fold.membership import KeyRevoked, stripped
+from gitcoord.core.fold.moves import Moves
 from gitcoord.core.fold.occasions import Occasions
 from gitcoord.core.fold.places import Ahead, Places, standing_of
 from gitcoord.core.fold.quotas import Quotas
@@ -55,14 +56,11 @@ class FleetState:
         self.positions: dict[str, int] = {}  # uid → position, of events with effect
         self.revocations = revocations or Revocations()
         self.members = Members(revoked=self.revocations.by_key())
-        self.terms = Terms()
-        self.time = LedgerTime()
-        self.quotas = Quotas()
-        self.places = Places()
+        self.terms, self.moves, self.time = Terms(), Moves(), LedgerTime()
+        self.quotas, self.places = Quotas(), Places()
         self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
-        self.occasions = Occasions()
+        self.occasions, self.voids = Occasions(), Voids()
         self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
-        self.voids = Voids()
         self.types = EventTypes(self.features)
 
     def anew(self) -> FleetState:
@@ -181,6 +179,7 @@ class FleetState:
         sequenced = SequencedEvent(self.position + 1, event, void, payload, parent, self.time.now, role)
         if void is None:
             self.terms.fold(sequenced.position, event, payload)
+            self.moves.fold(sequenced.position, event, payload)
             self.quotas.fold(event, at, payload, self.members)
             self.positions[event.uid] = sequenced.position
         else:
@@ -241,6 +240,7 @@ class FleetState:
             or self.terms.rejects(event, payload, self.digest)
             or rights.forbids(self, event.type, event.actor, leads=event.term is not None, re=event.re, payload=payload)
             or self.quotas.rejects(event, self.time.now, self.members)
+            or self.moves.rejects(event, payload)
         )
         if void is None and event.type in membership.EVENTS:
             void = rights.objection(self, payload, event.actor, event.key)
@@ -271,6 +271,7 @@ class FleetState:
             "time": self.time.dump(),
             "quotas": self.quotas.dump(),
             "places": self.places.dump(),
+            "moves": self.moves.dump(),
             "occasions": self.occasions.dump(),
             "refusals": self.refusals,
             "voids": self.voids.dump(),
@@ -292,7 +293,7 @@ class FleetState:
         fleet.members = Members.load(value["members"])
         fleet.terms, fleet.time = Terms.load(value["terms"]), LedgerTime.load(value["time"])
         fleet.quotas, fleet.places = Quotas.load(value["quotas"]), Places.load(value["places"])
-        fleet.occasions = Occasions.load(value["occasions"])
+        fleet.moves, fleet.occasions = Moves.load(value["moves"]), Occasions.load(value["occasions"])
         fleet.refusals = dict(value["refusals"])
         fleet.voids = Voids.load(value["voids"])
         fleet.states = {name: features_of.load(one, value["features"][name]) for name, one in features.items()}

@@ -44,7 +44,8 @@ OWN_EVENTS = frozenset(
     agent_unregistered alert_sent autonomy_changed backup_activated circuit_closed circuit_half_opened
     circuit_opened config_changed conflict_closed conflict_found directive_acknowledged directive_done
     directive_escalated directive_failed directive_issued directive_reassigned directive_withdrawn escalated
-    fleet_degraded fleet_founded github_claimed github_confirmed issue_updated key_changed key_revoked
+    fleet_arrived fleet_degraded fleet_founded fleet_moved github_claimed github_confirmed issue_updated
+    key_changed key_revoked
     leader_election leader_renewed leader_resigned message messages_acknowledged messages_read paths_released
     paths_reserved proposal_approved proposal_lapsed proposal_made proposal_rejected recovery_failed
     recovery_started request_lapsed restart_requested review_posted review_requested review_stale role_changed

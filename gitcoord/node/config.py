@@ -61,6 +61,7 @@ NODE: dict[str, tuple[Callable[[str], Any], str]] = {
     "timeout_s": (_seconds, "seconds that one conversation with the remote may take"),
     "remote": (_remote, "the shared remote: a name in this clone, or a URL"),
     "mirror": (_remote, "the remote to which a leader of this node mirrors the ledger, for people to read"),
+    "follow_moves": (_yes_no, "whether this node follows by itself where an admin moves the fleet"),
     "hook": (_hook, "what its pre-commit hook does; default: the fleet's setting"),
 }
 
@@ -104,5 +105,6 @@ def profile_of(config: Config, fleet: FleetState) -> str:
 def fleet_profile(fleet: FleetState) -> str:
     """Return the name of the fleet's timing profile: its setting, otherwise that of the card."""
     founded = fleet.members.founded
-    profile: str = fleet.states["settings"].settings.profile or (founded.profile if founded else "local")
+    begun = founded.profile if founded else "local"
+    profile: str = fleet.states["settings"].settings.profile or fleet.moves.profile or begun
     return profile

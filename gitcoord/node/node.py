@@ -26,6 +26,7 @@ from gitcoord.node import delivery, driver, fold_cache, guards, ledger_pages, pe
 from gitcoord.node.clock import since_boot_s, utc_now
 from gitcoord.node.local_replica import LocalReplica
 from gitcoord.node.private_store import Store, open_store
+from gitcoord.node.remotes import relocation
 from gitcoord.node.writer import Writer, find_home
 from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.git import repo_location
@@ -63,6 +64,7 @@ class Node:
         self.budget = Budget(self.local.profile.pushes_per_minute)
         self.pause: Callable[[float], None] = time.sleep
         self.round_trip_s = 0.0  # seconds of a fetch and a push
+        self.relocating = False  # to the remote where the fleet moved
         self.waited_s = 0.0  # seconds of this round spent waiting for other writers
         self._status_cached: tuple[str | None, str] | None = None  # the tip and the node of the status cache on disk
         self._round_guard = guards.RoundGuard(lambda kind, text: self.tell(kind, text))
@@ -175,12 +177,19 @@ class Node:
         with pausing(self.home.path), self._sync_lock(lock_timeout_s):
             if self.home.queue.spool or self.home.queue.untidy:
                 self.disk.append(())  # takes in lines of a writer that could not lock the queue, and tidies it
+            relocation.turn(self)
             try:
-                return self._round(tick, urgent)
+                report = self._round(tick, urgent)
             except Corrupt as wrong:
                 if not self._repair_store(wrong):
                     raise
-                return self._round(tick, urgent)
+                report = self._round(tick, urgent)
+            try:
+                relocation.check(self)
+            except GitcoordError as wrong:
+                delivery.note_failure(self, wrong)
+                raise
+            return report
 
     def tidy(self, patience: int = 1) -> None:
         """Tidy the private store up if that is due and no process syncs. A higher `patience` makes it due later."""

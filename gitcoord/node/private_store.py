@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -16,9 +17,15 @@ class Store(Objects, Remote, Protocol):
 
     def close(self) -> None: ...
 
+    def look(self) -> Mapping[str, str]: ...
+
     def look_up(self, ref: str) -> str | None: ...
 
     def complete(self) -> None: ...
+
+    def turn_to(self, url: str) -> None: ...
+
+    def beside(self, url: str) -> Store: ...
 
     def tidy(self, patience: int = 1) -> bool: ...
 

@@ -79,6 +79,7 @@ class CachedStatus:
     tasks: list[HeldTask]  # whose leases may run out
     task_grace_s: float  # the fleet's settings
     task_lease_s: float
+    moves_to: str  # where the fleet is going, while the ledger has ended here; empty otherwise
     lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
 
 
@@ -128,6 +129,7 @@ def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
         tasks=_held_tasks(fleet),
         task_grace_s=fleet.states["settings"].settings.task_grace_s,
         task_lease_s=fleet.states["settings"].settings.task_lease_s,
+        moves_to=fleet.moves.to if fleet.moves.under_way else "",
         lost=_lost(fleet),
     )
 

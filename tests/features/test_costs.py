@@ -23,6 +23,7 @@ from gitcoord.core.fields import BUG
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.members import MemberRecord
+from gitcoord.core.fold.moves import Moves
 from gitcoord.core.format.event import Event, Head
 from gitcoord.core.liveness import ALIVE, GONE, AgentLiveness
 from gitcoord.features import FEATURES, control, paths
@@ -279,7 +280,9 @@ def plain(model: BaseModel) -> dict[str, Any]:
 
 
 WORST: Mapping[str, Mapping[str, Any]] = {
-    # where another event of the type takes more than the largest one of its schema
+    # where another event of the type takes more than the largest one of its schema, or that one is not valid
+    "fleet_moved": {"to": "https://" + "x" * 400 + "/" + "y" * 80, "profile": "github"},
+    "fleet_arrived": {},
     "paths_reserved": {"paths": [f"a*b?c*d{number}/**/x*" + "?*" * 30 for number in range(50)], "for_s": 60},
     "task_created": {"title": "x", "after": [uid(number) for number in range(2, 202)]},
     "task_finished": {"attempt": 1, "artifacts": [f"a{number}" for number in range(50)]},
@@ -334,6 +337,7 @@ def cost(fleet: FleetState, one: Event) -> tuple[int, str | None]:
     fleet.members.by_id[name(0)] = MemberRecord(name(0), "k", 1, True, "admin")
     fleet.terms.term, fleet.terms.highest, fleet.terms.leader, fleet.terms.session = 1, 1, name(0), "s"
     fleet.quotas.muted.clear()
+    fleet.moves = Moves(uid=one.re or "", to="/x", under_way=one.type == "fleet_arrived")
     paths.compare.cache_clear()
     paths._names_overlap.cache_clear()
     taken: list[SequencedEvent] = []

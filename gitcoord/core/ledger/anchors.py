@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from gitcoord.core.errors import ForeignLedger, Refused
 from gitcoord.core.fleet_state import EMPTY, FleetState
-from gitcoord.core.fold import membership, terms
+from gitcoord.core.fold import membership, moves, terms
 from gitcoord.core.fold.chains import Inadmissible
 from gitcoord.core.format.event import hash_of, parse
 from gitcoord.core.format.keys import FINGERPRINT_PREFIX, fingerprint
@@ -21,7 +21,7 @@ from gitcoord.core.format.raw_line import may_say, type_of
 from gitcoord.core.format.strict_json import Malformed
 
 VARIABLE = "GITCOORD_TRUST"
-GOVERNING = frozenset({*membership.EVENTS, *terms.EVENTS, "config_changed"})
+GOVERNING = frozenset({*membership.EVENTS, *terms.EVENTS, *moves.EVENTS, "config_changed"})
 """Types of lines that say who is a member, and who leads; settings say which role a newcomer has, and who may lead."""
 
 _DIGEST = re.compile(r"([1-9][0-9]{0,14}):([A-Za-z0-9_-]{43})")

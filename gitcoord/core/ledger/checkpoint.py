@@ -139,6 +139,8 @@ def _is_anchored(branch: LedgerBranch, root: Mapping[str, TreeEntry], fleet: Fle
         raise InvalidCheckpoint("it has other members, roles or keys than the lines that lie beside it")
     if (known.terms.leader, known.terms.term) != (fleet.terms.leader, fleet.terms.term):
         raise InvalidCheckpoint("it has another leader than the lines that lie beside it")
+    if (known.moves.to, known.moves.under_way) != (fleet.moves.to, fleet.moves.under_way):
+        raise InvalidCheckpoint("it has another remote of the fleet than the lines that lie beside it")
     return True
 
 

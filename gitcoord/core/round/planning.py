@@ -43,6 +43,7 @@ def plan_push(replica: Replica, disk: DurableState, local: LocalSessions, now_s:
     fleet = replica.branch.fleet
     plan = PushPlan(pending=replica.refusals.unblocked(disk.pending()))
     is_open = fleet.id is not None and not replica.refusals.is_quiet(now_s)  # the ledger may be written
+    is_open = is_open and (not fleet.moves.under_way or _arrives(replica, plan.pending))
     holds_own = is_open and _fill_batch(replica, disk, plan, now_s)
     found = campaign(local, fleet, now_s, heartbeats=replica.heartbeats(), term_seen=disk.term) if is_open else None
     if found is not None:
@@ -65,6 +66,12 @@ def plan_push(replica: Replica, disk: DurableState, local: LocalSessions, now_s:
     if leads and is_open:
         plan.deletes = _forsaken(replica, disk, now_s)
     return plan
+
+
+def _arrives(replica: Replica, pending: Sequence[Event]) -> bool:
+    """Return whether our queue holds the line by which a fleet that moves arrives: all others wait for it."""
+    fleet = replica.branch.fleet
+    return any(event.type == "fleet_arrived" and fleet.judge(event)[1] is None for event in pending)
 
 
 def _fill_batch(replica: Replica, disk: DurableState, plan: PushPlan, now_s: float) -> bool:

@@ -141,7 +141,7 @@ def _observe_and_plan(
     # A remote that does not show our outbox as we pushed it may be a stale mirror: its silence proves nothing.
     local.observe(replica.branch.fleet, replica.heartbeats(), now_s, trusted=replica.own.confirm(mine))
     replica.own.seen = mine
-    if tick and local.leading(replica.branch.fleet.terms):
+    if tick and local.leading(replica.branch.fleet.terms) and not replica.branch.fleet.moves.under_way:
         yield from do_duties(replica, disk, local)
     report.sequenced = replica.heads.get(disk.node, Head())
     report.durable = replica.own.durable

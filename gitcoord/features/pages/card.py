@@ -21,7 +21,7 @@ def readme(fleet: FleetState) -> str:
         ("format", str(founded.format)),
         ("least version", founded.least_version),
         ("namespace", founded.namespace),
-        ("profile", settings.profile or founded.profile),
+        ("profile", settings.profile or fleet.moves.profile or founded.profile),
         ("signatures", founded.auth),
         ("admission", fleet.members.admission),
         ("founded with the key", fingerprint(fleet.members.founder_key)),

@@ -25,9 +25,9 @@ from gitcoord.node.agent.round_schedule import RoundSchedule
 from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s
 from gitcoord.node.guards import Component, Guards
-from gitcoord.node.mirror.mirror_writer import MirrorWriter
 from gitcoord.node.node import Node
 from gitcoord.node.operations import handover, submit
+from gitcoord.node.remotes.mirror_writer import MirrorWriter
 from gitcoord.node.shutdown import StopFlag
 from gitcoord.node.tasks.worker import TaskWorker
 

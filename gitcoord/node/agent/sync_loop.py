@@ -11,7 +11,17 @@ from dataclasses import dataclass
 import filelock
 import tenacity
 
-from gitcoord.core.errors import BadCredentials, Corrupt, Denied, GitcoordError, Lost, Paused, Refused, Unreachable
+from gitcoord.core.errors import (
+    BadCredentials,
+    Corrupt,
+    Denied,
+    GitcoordError,
+    Lost,
+    Moved,
+    Paused,
+    Refused,
+    Unreachable,
+)
 from gitcoord.core.names import uid_from
 from gitcoord.core.round.results import Report
 from gitcoord.node.agent.round_schedule import RoundSchedule
@@ -24,7 +34,7 @@ from gitcoord.store.home.locks import LockHeld
 
 ATTEMPTS = 6  # one try, and five retries; then the node is offline
 PAUSED_CHECK_S = 1.0
-KINDS = {BadCredentials: "credentials", Denied: "refused", Paused: "paused", Corrupt: "damaged"}
+KINDS = {Moved: "moved", BadCredentials: "credentials", Denied: "refused", Paused: "paused", Corrupt: "damaged"}
 
 
 @dataclass(slots=True)

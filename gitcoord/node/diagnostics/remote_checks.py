@@ -9,8 +9,9 @@ from gitcoord.core.errors import Denied, GitcoordError, Unreachable
 from gitcoord.core.ledger.trees import readable
 from gitcoord.core.names import NODE
 from gitcoord.core.ports import Oid
+from gitcoord.node import status_cache
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding
-from gitcoord.node.mirror import ledger_mirror
+from gitcoord.node.remotes import ledger_mirror
 from gitcoord.store.git import local_repo, repo_health
 from gitcoord.store.git.backoff import Backoff
 
@@ -52,6 +53,11 @@ def _remote(ctx: DoctorContext) -> Iterator[DoctorFinding]:
 def _ledger(ctx: DoctorContext) -> Iterator[DoctorFinding]:
     """Check whether the remote's ledger is the one that this clone has followed."""
     if ctx.refs is None or ctx.home is None or ctx.config is None:
+        return
+    cached = status_cache.read(ctx.home)
+    if cached is not None and cached.moves_to:
+        fix = "run `gitcoord move --follow` if that is right; `gitcoord events --type fleet_moved` shows who moved it"
+        yield DoctorFinding("ledger", FAIL, f"it has ended here: the fleet moved to {cached.moves_to}", fix)
         return
     tip, seen = ctx.refs.get(ctx.config.ledger), ctx.home.tip
     if tip is None:

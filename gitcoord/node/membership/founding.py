@@ -73,9 +73,9 @@ def _refuse_mirrored(store: Store, config: Config) -> None:
     """Raise Refused if the remote has the mirror of a fleet only: a second fleet would part those who work there."""
     if store.look_up(config.mirror_ref) is not None:
         raise Refused(
-            f"the remote has the mirror of a fleet ({config.mirror_ref}) whose register is on one machine: another "
-            "clone there joins by `gitcoord init --remote PATH` of the first one. To found another fleet here, delete "
-            "that branch first"
+            f"the remote has the mirror of a fleet ({config.mirror_ref}) whose register is on one machine: "
+            "`gitcoord move` there takes it to this remote, and another clone there joins by `gitcoord init --remote "
+            "PATH` of the first one. To found another fleet here, delete that branch first"
         )
 
 
@@ -134,19 +134,26 @@ def _accepted_namespace(store: Store) -> str:
     Probe with a ref that is removed again. Raise Denied, BadCredentials or Unreachable.
     """
     for namespace in NAMESPACES:
-        ref = f"{namespace}/nodes/{passing_node_id('probe')}"
-        oid = outbox.write(
-            store, node="probe", pending=(), heartbeats=(), orphans=(), nonce=new_uid(), parent=None, time_s=_now_s()
-        )
-        answer = store.push([Update(ref, None, oid)])[ref]
+        answer = try_namespace(store, namespace)
         if answer.outcome is PushOutcome.ACCEPTED:
-            store.push([Update(ref, oid, None)])
             return namespace
         if answer.reason.startswith("credentials:"):
             raise BadCredentials(answer.reason.removeprefix("credentials:").strip())
         if answer.outcome is not PushOutcome.DENIED:
             raise Unreachable(answer.reason or "the remote did not answer")
     raise Denied(f"the remote denies all pushes: {answer.reason}")
+
+
+def try_namespace(store: Store, namespace: str) -> Pushed:
+    """Return what the host answers to an outbox in this namespace; it is removed again."""
+    ref = f"{namespace}/nodes/{passing_node_id('probe')}"
+    oid = outbox.write(
+        store, node="probe", pending=(), heartbeats=(), orphans=(), nonce=new_uid(), parent=None, time_s=_now_s()
+    )
+    answer = store.push([Update(ref, None, oid)])[ref]
+    if answer.outcome is PushOutcome.ACCEPTED:
+        store.push([Update(ref, oid, None)])
+    return answer
 
 
 def _now_s() -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gitcoord.core.errors import Refused
+from gitcoord.core.errors import Moved, Refused
 from gitcoord.core.format.event import Head
 from gitcoord.core.names import RESERVED, agent_id, look_of, node_name
 from gitcoord.core.round.sight import Sight
@@ -113,7 +113,7 @@ def _init(home: Home, common: Path, request: InitRequest, messages: list[str], b
         raise
     try:
         return _with_member(InitResult(Node(home, store), founded=founded, messages=messages), request)
-    except Refused:
+    except (Refused, Moved):
         _remove_new(home.path, before)
         raise
 
@@ -160,6 +160,7 @@ def _init_again(home: Home, common: Path, request: InitRequest, messages: list[s
         if asked is not None and asked != has:
             node.close()
             fix = f"gitcoord config set {name} {asked} --node" if name in NODE else "gitcoord leave"
+            fix = f"gitcoord move {asked}" if name == "remote" else fix  # the fleet goes along
             raise Refused(
                 f"this clone is in fleet {config.fleet_id} with {name} {has}, not {asked}: "
                 f"run `{fix}` first to change that"

@@ -13,7 +13,7 @@ from gitcoord.core.liveness import Observation
 from gitcoord.core.text import count, cut
 from gitcoord.node import peers
 from gitcoord.node.clock import since_boot_s
-from gitcoord.node.mirror import ledger_mirror
+from gitcoord.node.remotes import ledger_mirror
 from gitcoord.node.status_cache import FINDINGS_KEPT, CachedStatus
 from gitcoord.node.writer import Writer
 from gitcoord.store.files import paused
@@ -66,6 +66,7 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
         "errors": _errors(writer, cached),
         "void": cached.void,
         "pushes_per_minute": None,
+        "moves_to": cached.moves_to or None,
         "mirror": _mirror(writer, cached, now_s),
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
         "trust": cached.founder or None,
@@ -112,10 +113,13 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
             f"{count(queue['events'], 'event')} queued, the oldest for {times.roughly(queue['oldest_s'])}: "
             "run `gitcoord sync`"
         )
+    if value["moves_to"]:
+        to = value["moves_to"]
+        found.append(f"the fleet moved to {to}: if that is right, run `gitcoord move --follow`; the queue goes along")
     found += [f"{one['task'][:8]} {one['title']!r}: {one['note']}" for one in value["stale"][:STALE_SHOWN]]
     if value["waiting"]:
         found.append(f"what is queued here does not come into the ledger today: {value['waiting']}")
-    if leader is None and value["online"]:
+    if leader is None and value["online"] and not value["moves_to"]:
         found.append("nobody leads: run `gitcoord agent run`, or `gitcoord elect`")
     if leader is not None and leader["state"] in (liveness.LATE, liveness.GONE, liveness.GOODBYE):
         found.append(

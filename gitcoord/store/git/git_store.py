@@ -48,11 +48,34 @@ class GitStore:
         timeout_s: float = 60.0,
     ) -> None:
         self.path = path.resolve()
-        self._transport = Transport(self.path, url=url, config_from=config_from, timeout_s=timeout_s, spawn=spawn)
-        self._mirror = Mirror(self.path, self._transport, ledger_ref=ledger_ref, outbox_prefix=outbox_prefix)
-        self._ledger_ref, self._timeout_s = ledger_ref, timeout_s
+        self._ledger_ref, self._outbox_prefix, self._timeout_s = ledger_ref, outbox_prefix, timeout_s
+        self._config_from = config_from
+        self._connect(url)
         self._loose = LooseObjects(self.path)
         self._reader = Reader(self.path, MIRROR)
+
+    def _connect(self, url: str) -> None:
+        timeout_s = self._timeout_s
+        self._transport = Transport(self.path, url=url, config_from=self._config_from, timeout_s=timeout_s, spawn=spawn)
+        self._mirror = Mirror(
+            self.path, self._transport, ledger_ref=self._ledger_ref, outbox_prefix=self._outbox_prefix
+        )
+
+    def turn_to(self, url: str) -> None:
+        """Go on with another remote. Nobody else may fetch into this store meanwhile."""
+        self._mirror.forget()
+        self._connect(url)
+
+    def beside(self, url: str) -> GitStore:
+        """Return a store on the same objects with another remote, to look at and to push to. Do not fetch with it."""
+        return type(self)(
+            self.path,
+            url=url,
+            ledger_ref=self._ledger_ref,
+            outbox_prefix=self._outbox_prefix,
+            config_from=self._config_from,
+            timeout_s=self._timeout_s,
+        )
 
     @classmethod
     def create(cls, path: Path) -> None:
@@ -179,9 +202,13 @@ class GitStore:
         maintenance.wait_for_other(self.path, self._timeout_s)
         return self._mirror.fetch(newcomer=newcomer, first=first)
 
+    def look(self) -> Mapping[str, Oid]:
+        """Return all refs of the remote, without fetching anything. Raise what a fetch would raise."""
+        return self._transport.ls_remote()
+
     def look_up(self, ref: str) -> Oid | None:
         """Return the value of any ref on the remote; None if there is none. Raise what a fetch would raise."""
-        return self._transport.ls_remote().get(ref)
+        return self.look().get(ref)
 
     def complete(self) -> None:
         """Fetch what a newcomer's fetch left on the remote: a part of a history cannot be pushed elsewhere."""

@@ -86,6 +86,12 @@ class Mirror:
         self._isolated.fetch_ledger(["--unshallow"])
         return not boundary.exists() or boundary.read_bytes() != before
 
+    def forget(self) -> None:
+        """Forget the remote's refs: another remote takes its place."""
+        self._drop(self._copies())
+        self._backoff.forget(())
+        self._nothing_new = False
+
     # The remote's refs, and those that are ours
 
     def _read(self) -> dict[str, Oid]:

@@ -88,8 +88,12 @@ class Home:
 
     def save_config(self, config: Config) -> None:
         """Save the configuration, without passwords in the remotes' URLs: others may read this file."""
-        remote, mirror = git_url.without_secret(config.remote), git_url.without_secret(config.mirror)
-        config = replace(config, remote=remote, mirror=mirror)
+        config = replace(
+            config,
+            remote=git_url.without_secret(config.remote),
+            mirror=git_url.without_secret(config.mirror),
+            moved_from=git_url.without_secret(config.moved_from),
+        )
         text = json.dumps(asdict(config), indent=2, sort_keys=True)
         write_durably(self.path / "config.json", text.encode() + b"\n")
 

@@ -22,6 +22,9 @@ class Config:
     timeout_s: float = 60.0
     hook: str | None = None  # None: the fleet's setting
     trust: str = ""  # the founder's fingerprint, or POSITION:DIGEST (`core/ledger/anchors.py`)
+    follow_moves: bool = False  # whether to follow a fleet that moves without asking
+    moved: str = ""  # the move by which this clone came to its remote
+    moved_from: str = ""  # the remote before it
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

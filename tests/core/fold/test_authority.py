@@ -128,7 +128,10 @@ class Scene:
         if type_ in CONTROL:
             data |= {"after": self.story.fleet.digest, "session": f"s-{author}"}
             return self.story.control(author, type_, data=data, term=2 if type_ == "leader_election" else term).void
-        return self.story.say(author, type_, "words", data=data, re=self.about(type_), term=term).void
+        re = self.about(type_)
+        if type_ == "fleet_arrived":
+            re = self.story.say("admin", "fleet_moved", data=payload("fleet_moved", "admin", self.story)).event.uid
+        return self.story.say(author, type_, "words", data=data, re=re, term=term).void
 
 
 def confirmation(story: Story, agent: str, login: str, **more: Any) -> dict[str, Any]:
@@ -151,6 +154,7 @@ def payload(type_: str, author: str, story: Story) -> dict[str, Any]:
         "workflow_defined": {"definition": DEFINITION},
         "workflow_started": {"definition": DEFINITION},
         "autonomy_changed": {"level": "full"},
+        "fleet_moved": {"to": "/srv/r.git", "profile": "lan"},
         "admission_changed": {"admission": "closed"},
         "review_posted": {"pr": 1, "commit": COMMIT, "verdict": "comment"},
         "review_stale": {"pr": 1, "head": COMMIT},

@@ -20,6 +20,7 @@ from gitcoord.core import feature as features_of
 from gitcoord.core.fleet_state import STATE, FleetState
 from gitcoord.core.fold.ledger_time import LedgerTime
 from gitcoord.core.fold.members import Members
+from gitcoord.core.fold.moves import Moves
 from gitcoord.core.fold.places import Places
 from gitcoord.core.fold.quotas import Quotas
 from gitcoord.core.fold.terms import Terms
@@ -58,6 +59,7 @@ def shape() -> dict[str, Any]:
             **shape_of(LedgerTime),
             **shape_of(Quotas),
             **shape_of(Places),
+            **shape_of(Moves),
         },
         "features": {
             name: {"dump": type(features_of.dump(feature, feature.State())).__name__, **shape_of(feature.State)}

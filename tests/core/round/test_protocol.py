@@ -469,3 +469,26 @@ def test_a_line_that_a_carrier_spells_otherwise_has_no_place() -> None:
     world.settle(3)
     assert world.lines().count(said.line) == 1 and altered not in world.lines()
     world.check()
+
+
+def test_where_a_fleet_left_nothing_is_sequenced_until_it_arrives_and_then_everything() -> None:
+    world = World()
+    founder = world.machine("founder", runs=True)
+    one = world.machine("one", runs=True)
+    world.settle(8)
+    founder.append("fleet_moved", "away", data={"to": "/elsewhere", "profile": "local"})
+    world.settle(3)
+    moved = founder.fleet.moves
+    assert moved.under_way and moved.to == "/elsewhere"
+    end = world.tip
+    one.say("here still")
+    founder.say("here too")
+    one.append("fleet_arrived", "says one, who is no admin", re=moved.uid)
+    world.settle(20)  # long enough for a campaign, and for lines that nobody takes along
+    assert world.tip == end and contents(world) == []
+    assert [event.content for event in one.disk.pending()][0] == "here still"
+    assert world.server.refs[OUTBOXES + one.disk.node] is not None  # durable, for whoever comes by
+    founder.append("fleet_arrived", "back again", re=moved.uid)
+    world.settle(4)
+    assert sorted(contents(world)) == ["here still", "here too"]
+    assert not world.newcomer().moves.under_way

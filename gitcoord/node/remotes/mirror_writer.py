@@ -17,10 +17,10 @@ from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ports import Oid
 from gitcoord.node.guards import describe_error
 from gitcoord.node.membership.shared_remote import profile_for
-from gitcoord.node.mirror import ledger_mirror
-from gitcoord.node.mirror.ledger_mirror import MirrorRecord
 from gitcoord.node.node import Node
-from gitcoord.store.git import git_store, local_repo
+from gitcoord.node.remotes import ledger_mirror
+from gitcoord.node.remotes.ledger_mirror import MirrorRecord
+from gitcoord.store.git import local_repo
 
 INTERVAL_S = 1.0  # where pushes are not counted
 LOOK_S = 0.5  # between two checks whether something is due
@@ -89,20 +89,11 @@ class MirrorWriter:
 
     def _push(self, wanted: str, tip: Oid, known: MirrorRecord) -> None:
         """Push in a thread of its own, from a store of its own on the same objects."""
-        config = self.node.config
+        ref = self.node.config.mirror_ref
         url = local_repo.remote_url(self.common, wanted) or wanted
         try:
-            with closing(
-                git_store.GitStore(
-                    self.node.home.store,
-                    url=url,
-                    ledger_ref=config.ledger,
-                    outbox_prefix=f"{config.namespace}/nodes/",
-                    config_from=self.common,
-                    timeout_s=config.timeout_s,
-                )
-            ) as store:
-                self._result = ledger_mirror.mirror(store, store, config.mirror_ref, tip, known, now_s=time.time())
+            with closing(self.node.store.beside(url)) as store:
+                self._result = ledger_mirror.mirror(store, store, ref, tip, known, now_s=time.time())
         except Exception as wrong:  # of the network, or of a disk: the ledger goes on without its mirror
             words = str(wrong) if isinstance(wrong, GitcoordError) else describe_error(wrong)
             self._result = replace(known, tried_s=time.time(), problem=words, failures=known.failures + 1)

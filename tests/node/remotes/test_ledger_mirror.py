@@ -10,9 +10,9 @@ import pytest
 from gitcoord.core.errors import Unreachable
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ports import Oid, Pushed, Update
-from gitcoord.node.mirror import ledger_mirror
-from gitcoord.node.mirror.ledger_mirror import MirrorRecord, mirror, wait_s
-from gitcoord.node.mirror.mirror_writer import interval_s
+from gitcoord.node.remotes import ledger_mirror
+from gitcoord.node.remotes.ledger_mirror import MirrorRecord, mirror, wait_s
+from gitcoord.node.remotes.mirror_writer import interval_s
 from gitcoord.store.memory import MemoryServer, MemoryStore
 
 REF = "refs/heads/gitcoord/mirror"

@@ -1,1 +1,0 @@
-"""The mirror of the ledger on another remote, for people to read."""

@@ -1,0 +1,1 @@
+"""Other remotes than the shared one: a mirror for people, and the one to which the fleet moves."""
