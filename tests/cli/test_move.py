@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from gitcoord.core.errors import Moved, Refused
+from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.node.membership import move
 from gitcoord.node.node import open_node
 from gitcoord.node.remotes import relocation
+from gitcoord.node.remotes.old_remote import OldRemote
 from gitcoord.store.git.local_repo import make_bare_remote
 from tests.cli.clones import Clone
+from tests.waiting import wait_until
 
 
 def moved(alice: Clone, remote: Path) -> None:
@@ -83,3 +87,45 @@ def test_a_remote_that_takes_no_such_refs_is_refused_before_anything_ended(alice
     with open_node(alice.path) as node, pytest.raises(Refused, match="is no address"):
         move.planned(node, "ext::sh", actor="alice")
     assert alice("append", "note", "still here", "--wait", "sequenced").code == 0
+
+
+def test_a_process_that_was_there_before_goes_along_and_so_does_what_is_left_at_the_old_remote(
+    alice: Clone, bob: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, said = tmp_path / "new.git", list[str]()
+    with open_node(alice.path) as before:
+        before.sync()
+        moved(alice, new)
+        before.sync()
+        assert before.config.remote == str(new) and before.fleet.moves.to == str(new)
+    bob("append", "note", "from a disk that is lost", "--wait", "durable", code=1)  # in its outbox at the old remote
+    shutil.rmtree(bob.path)
+    with open_node(alice.path) as node:
+        part = OldRemote(node, say=lambda kind, text: said.append(f"{kind}: {text}"))
+        for now_s in (1000.0, 5000.0):
+            with monkeypatch.context() as here:
+                here.setattr(LocalSessions, "leading", lambda self, terms: self)  # a leader is here
+                part.step(now_s)
+                wait_until(lambda: part.is_due(0.0), what="the look at the old remote")
+                part.step(now_s)
+            assert said == ["carried: 1 event left at the old remote: offered again here"]  # once
+            node.sync()
+    events = [row["event"] for row in alice("events", "--json").rows()]
+    assert [event["content"] for event in events if event["type"] == "note"] == ["from a disk that is lost"]
+    assert alice("verify").code == 0
+
+
+def test_an_admin_keeps_a_fleet_that_somebody_began_to_move_and_no_other_member_does(
+    alice: Clone, bob: Clone, tmp_path: Path
+) -> None:
+    assert "no move is under way" in alice("move", "--cancel", code=2).err
+    with open_node(alice.path) as node:  # as whoever has stolen the key
+        data = {"to": "https://nowhere.invalid/r.git", "profile": "lan"}
+        [event] = node.append(node.draft("fleet_moved", "away", actor="alice", data=data))
+        with pytest.raises(Moved):
+            node.confirm(event, "sequenced", timeout_s=10)
+    assert "only an admin may" in bob("move", "--cancel", code=2).err
+    assert "cannot be seen" in alice("move", "--cancel", code=2).err
+    assert "the fleet stays at" in alice("move", "--cancel", "--force").out
+    bob("append", "note", "goes on", "--wait", "sequenced")
+    assert bob("status", "--json").json()["moves_to"] is None

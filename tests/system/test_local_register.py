@@ -10,7 +10,7 @@ from tests.cli.clones import gitcoord
 from tests.system.fleet import Clone, Fleet
 from tests.waiting import wait_until
 
-MIRROR = "refs/heads/gitcoord/mirror"
+MIRROR, KEPT = "refs/heads/gitcoord/mirror", "refs/gitcoord/kept/ledger"
 
 
 def git(folder: Path, *words: str) -> str:
@@ -69,7 +69,7 @@ fi
 
 def test_a_move_outlives_a_kill_and_takes_along_what_is_queued_elsewhere(fleet: Fleet) -> None:
     forge = Path(fleet.url)
-    ann = local_clone(fleet, "ann", forge, "--local")
+    ann = local_clone(fleet, "ann", forge, "--local", "--mirror", "origin")
     bob = local_clone(fleet, "bob", forge, "--remote", str(ann.path))
     cyd = local_clone(fleet, "cyd", forge, "--remote", str(ann.path))
     cyd.run("config", "set", "follow_moves", "true", "--node")
@@ -78,6 +78,7 @@ def test_a_move_outlives_a_kill_and_takes_along_what_is_queued_elsewhere(fleet: 
         bob.append("note", f"bob {number}", "--no-sync")  # in bob's queue only
         cyd.append("note", f"cyd {number}")
     before = ann.lines()
+    git(ann.home / "store.git", "push", "-q", str(forge), f"{git(ann.home / 'store.git', 'rev-parse', KEPT)}:{MIRROR}")
     assert "only an admin may" in bob.run("move", "origin", code=2).stderr
 
     hook = forge / "hooks" / "pre-receive"
@@ -116,4 +117,5 @@ def test_a_move_outlives_a_kill_and_takes_along_what_is_queued_elsewhere(fleet: 
         assert clone.json("status")["ledger"]["position"] >= len(lines)
     assert (agent.terminate(), follower.terminate()) == (0, 0)
     refs = git(forge, "for-each-ref", "--format=%(refname)").splitlines()
-    assert "refs/heads/gitcoord/ledger" in refs and len(refs) == 4
+    assert "refs/heads/gitcoord/ledger" in refs and len(refs) == 4 and MIRROR not in refs  # the mirror's time is over
+    assert ann.json("status")["mirror"] is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from gitcoord.core.errors import BadCredentials, Denied, Refused, Unreachable
+from gitcoord.core.errors import BadCredentials, Denied, GitcoordError, Refused, Unreachable
 from gitcoord.core.fold.moves import FleetMoved
 from gitcoord.core.format.event import Draft
 from gitcoord.core.ports import PushOutcome
@@ -91,6 +91,48 @@ def move(node: Node, plan: MovePlan) -> None:
     node.sync()
     if node.fleet.moves.under_way:
         raise Unreachable(f"the fleet is on its way to {plan.to}: run `gitcoord move {plan.to}` again to end that")
+
+
+def cancel(node: Node, *, actor: str, force: bool) -> str:
+    """Open the ledger again where it is, instead of at the remote to which somebody began to move it. Return that one.
+
+    Unless `force`, that one is looked at: where the fleet has arrived, two ledgers would go on. Raise Refused for that.
+    """
+    move, old = node.fleet.moves, node.config.remote
+    check_cancel(node, actor=actor)
+    if not force:
+        try:
+            found = relocation.ledger_at(node, move.to)
+        except GitcoordError as wrong:
+            raise Refused(
+                f"whether the fleet has arrived at {move.to} cannot be seen ({wrong}): give --force if you know that "
+                "it has not, or if nobody should go there"
+            ) from None
+        if found is not None and found.goes_on:
+            raise Refused(f"the fleet has arrived at {move.to}: run `gitcoord move --follow`, and then move it again")
+    with node.home.sync_lock:
+        relocation.forget_journal(node.home.path)
+        [event] = node.append(
+            node.draft("fleet_arrived", f"{actor} keeps the fleet at its remote", actor=actor, re=move.uid)
+        )
+    node.confirm(event, "sequenced", timeout_s=CONFIRM_S, urgent=True)
+    return old
+
+
+def sync_here(node: Node) -> None:
+    """Do one round that does not go on with a move which began in this clone."""
+    with relocation.alone(node):
+        node.sync()
+
+
+def check_cancel(node: Node, *, actor: str) -> None:
+    """Raise Refused if there is nothing that `actor` may cancel here."""
+    move = node.fleet.moves
+    if not move.under_way:
+        raise Refused("no move is under way")
+    if node.home.config().moved == move.uid:
+        raise Refused(f"this clone is at {move.to} already: run `gitcoord move {move.to}` to end the move")
+    submit.check_right(node, actor, "fleet_arrived", re=move.uid, data={})
 
 
 def follow(node: Node, remote: str | None) -> str:

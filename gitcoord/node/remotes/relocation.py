@@ -49,6 +49,14 @@ class Journal:
     actor: str
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerThere:
+    """This fleet's ledger at another remote. `goes_on`: it has more than this clone has seen here."""
+
+    tip: Oid
+    goes_on: bool
+
+
 class Moving(NodeParts, Protocol):
     """A node, as relocation sees it."""
 
@@ -73,6 +81,10 @@ def journal(home: Path) -> Journal | None:
 
 def save_journal(home: Path, one: Journal) -> None:
     write_durably(home / FILE, json.dumps(asdict(one)).encode())
+
+
+def forget_journal(home: Path) -> None:
+    (home / FILE).unlink(missing_ok=True)
 
 
 def url_of(node: Moving, remote: str) -> str:
@@ -108,7 +120,7 @@ def check(node: Moving) -> None:
         return
     if not move.under_way:
         if begun is not None and move.to == begun.to:
-            (node.home.path / FILE).unlink(missing_ok=True)
+            forget_journal(node.home.path)
         return
     if begun is not None and begun.to == move.to:
         finish(node, begun)
@@ -142,51 +154,57 @@ def _risk(node: Moving, to: str) -> str:
 
 def follow(node: Moving, remote: str) -> None:
     """Go on at `remote`, if this fleet's ledger is there. Raise Refused otherwise, and change nothing."""
-    tip = ledger_at(node, remote)
-    if tip is None:
+    if ledger_at(node, remote) is None:
         raise Refused(f"{remote} does not have this fleet's ledger yet: try again when the move is done")
-    with _relocating(node):
+    with alone(node):
         switch(node, remote, node.fleet.moves)
         node.sync()
     check(node)
 
 
-def ledger_at(node: Moving, remote: str) -> Oid | None:
-    """Return the tip of this fleet's ledger at another remote; None if it has none. Raise Refused for another fleet's.
+def ledger_at(node: Moving, remote: str) -> LedgerThere | None:
+    """Return this fleet's ledger at another remote; None if it has none. Raise Refused for another fleet's.
 
     It is fetched into a folder of its own: what is there may be anybody's.
     """
-    config = node.config
-    with repo_health.Probe(
-        url_of(node, remote),
-        ledger_ref=config.ledger,
-        outbox_prefix=f"{config.namespace}/nodes/",
-        config_from=node.home.path.parent,
-        timeout_s=config.timeout_s,
-    ) as probe:
-        tip = probe.store.fetch().refs.get(config.ledger)
-        found = fleet_of(probe.store, tip) if tip is not None else config.fleet_id
+    config, mine = node.config, node.home.tip
+    with probe(node, remote) as looking:
+        tip = looking.store.fetch().refs.get(config.ledger)
+        found = fleet_of(looking.store, tip) if tip is not None else config.fleet_id
+        goes_on = None not in (tip, mine) and tip != mine and descends(looking.store, mine or "", tip or "")
     if found != config.fleet_id:
         raise Refused(
             f"{remote} has the ledger of {f'fleet {found}' if found else 'no fleet that is known here'} in its branch "
             f"{config.ledger.removeprefix('refs/heads/')}: name another remote, or remove that branch"
         )
-    return tip
+    return LedgerThere(tip, goes_on) if tip is not None else None
+
+
+def probe(node: Moving, remote: str) -> repo_health.Probe:
+    """Return a way to another remote with a folder of its own, which goes again."""
+    return repo_health.Probe(
+        url_of(node, remote),
+        ledger_ref=node.config.ledger,
+        outbox_prefix=f"{node.config.namespace}/nodes/",
+        config_from=node.home.path.parent,
+        timeout_s=node.config.timeout_s,
+    )
 
 
 def finish(node: Moving, begun: Journal) -> None:
     """Bring the ledger and the outboxes to the new remote, go on there, and open it. Each step may be done twice."""
     move = node.fleet.moves
-    with _relocating(node):
+    with alone(node):
         if node.home.config().moved != move.uid:
             copy(node, begun.remote)
+            _end_mirror(node, begun.remote)
             switch(node, begun.remote, move)
         if move.under_way and not any(event.type == "fleet_arrived" for event in node.disk.pending()):
             words = f"the fleet is at {begun.to} now"
             node.append(node.draft("fleet_arrived", words, actor=begun.actor, re=move.uid))
         node.sync()
     if not node.fleet.moves.under_way:
-        (node.home.path / FILE).unlink(missing_ok=True)
+        forget_journal(node.home.path)
 
 
 def copy(node: Moving, remote: str) -> None:
@@ -222,6 +240,15 @@ def _copied(node: Moving, there: Store, remote: str) -> bool:
     return False
 
 
+def _end_mirror(node: Moving, remote: str) -> None:
+    """Remove the ledger's mirror from the remote that has the ledger itself now: people would read an old one."""
+    ref, tip = node.config.mirror_ref, node.home.tip
+    with closing(node.store.beside(url_of(node, remote))) as there:
+        old = there.look_up(ref)
+        if old is not None and tip is not None and descends(node.store, old, tip):
+            there.push([Update(ref, old, None)])
+
+
 def _boxes(node: Moving) -> dict[str, Oid]:
     """Return the outboxes of all nodes, as they were last seen at the old remote."""
     prefix = f"{node.config.namespace}/nodes/"
@@ -229,7 +256,7 @@ def _boxes(node: Moving) -> dict[str, Oid]:
 
 
 @contextlib.contextmanager
-def _relocating(node: Moving) -> Iterator[None]:
+def alone(node: Moving) -> Iterator[None]:
     """Hold the sync lock, and let the rounds meanwhile not begin the same once more."""
     with node.home.sync_lock:
         node.relocating = True
