@@ -14,6 +14,7 @@ from tests.cli.test_dry_run import commands, options
 TOKEN = "ghp_" + "a1B2" * 9
 NO_WORDS: Mapping[str, str] = {
     "leave": "an agent's name",
+    "move": "an address; one with a login is refused",
     "elect": "an agent's name",
     "resume": "what the disk said; secrets in it are hidden",
     "agent rekey": "a public key",
