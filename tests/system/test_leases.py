@@ -66,7 +66,7 @@ def test_the_task_of_an_agent_run_that_said_goodbye_goes_back_and_that_of_one_th
     bob.run("task", "claim", mine)
     alice.run("task", "claim", other)
     assert running.terminate() == 0
-    assert until_ready(alice, mine)["attempts"][0]["reason"] == "bob said goodbye"
+    assert until_ready(alice, mine)["attempts"][0]["reason"] == "bob's session ended"
     assert shown(alice, other)["status"] == "accepted"
 
 
