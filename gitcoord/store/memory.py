@@ -192,7 +192,7 @@ class MemoryStore:
         return self.reach(self.objects, tips, known=self.server.objects)
 
     def reach(self, source: ObjectDict, tips: Iterable[Oid], *, known: Mapping[Oid, object]) -> ObjectDict:
-        """Return what `reachable_objects` returns. Tests override this."""
+        """Return what `reachable_objects` returns. The simulator overrides this."""
         return reachable_objects(source, tips, known=known)
 
     def _put(self, kind: str, data: bytes) -> Oid:

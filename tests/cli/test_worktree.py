@@ -69,19 +69,19 @@ def test_two_agents_at_work_in_one_step_and_back(work: Clone) -> None:
 
     refused = work("worktree", "remove", "bo", code=2).err
     assert "notes" in refused and "stash -u" in refused and (bo.path / "notes").exists()
-    assert "run it from another folder" in ada("worktree", "remove", "ada", code=2).err
+    assert "run the command in another folder" in ada("worktree", "remove", "ada", code=2).err
     assert "the clone itself" in work("worktree", "remove", ".", code=2).err
     dry = work("worktree", "remove", "ada", "--dry-run")
     assert "would write paths_released" in dry.out and ada.path.exists()
     gone = work("worktree", "remove", "ada").out
-    assert "the branch ada stays: it has 1 commit that origin/main" in gone and not ada.path.exists()
+    assert "the branch ada is kept: it has 1 commit that origin/main" in gone and not ada.path.exists()
     (task,) = work("task", "list", "--json").json()["items"]
     assert (task["status"], task["branch"], task["agent"]) == ("ready", "ada", None)
     assert work("reservations", "--json").json()["items"] == []
     (bo.path / "notes").unlink()
     assert "deleted the branch bo" in work("worktree", "remove", "bo", "--json").json()["did"][-1]
     assert git(work.path, "branch", "--format=%(refname:short)").split() == ["ada", "main"]
-    assert "no work tree of 'bo'" in work("worktree", "remove", "bo", code=2).err
+    assert "no work tree 'bo'" in work("worktree", "remove", "bo", code=2).err
 
 
 def test_a_name_that_is_not_free_is_refused_before_anything_is_made(work: Clone) -> None:
@@ -98,14 +98,14 @@ def test_a_name_that_is_not_free_is_refused_before_anything_is_made(work: Clone)
         "remotely": "origin has a branch",
         "there": "--path",
         "a a": "given twice",
-        "a.lock": "git takes no branch",
+        "a.lock": "git does not accept the branch name",
         "leader": "word with a meaning of its own",
     }.items():
         for more in ([], ["--dry-run"]):
             wrong = work("worktree", "add", "fine", *names.split(), *more, code=2).err
             assert re.search(why, wrong), wrong
     work("worktree", "add", "a", "b", "--count", "2", code=2)
-    assert "write {name}" in work("worktree", "add", "a", "b", "--path", "../x", code=2).err
+    assert "put {name} where" in work("worktree", "add", "a", "b", "--path", "../x", code=2).err
     with work.outage():
         assert "cannot be reached" in work("worktree", "add", "zoe", code=4).err
     assert left(work) == before

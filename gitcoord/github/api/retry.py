@@ -188,8 +188,8 @@ def limited_s(status: int, message: str, headers: Mapping[str, str]) -> float | 
         return float(after)
     if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
         return max(1.0, float(headers["x-ratelimit-reset"]) - _date_s(headers) + 1)
-    said = message.lower()
-    return SECONDARY_WAIT_S if status == 429 or "rate limit" in said or "abuse detection" in said else None
+    lowered = message.lower()
+    return SECONDARY_WAIT_S if status == 429 or "rate limit" in lowered or "abuse detection" in lowered else None
 
 
 def _date_s(headers: Mapping[str, str]) -> float:
@@ -201,8 +201,8 @@ def _date_s(headers: Mapping[str, str]) -> float:
 
 
 def _lacks_right(message: str) -> bool:
-    said = message.lower()
-    return "resource not accessible" in said or "must have" in said or "requires authentication" in said
+    lowered = message.lower()
+    return "resource not accessible" in lowered or "must have" in lowered or "requires authentication" in lowered
 
 
 def _words(data: object) -> str:

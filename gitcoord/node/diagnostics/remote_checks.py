@@ -166,7 +166,7 @@ def _unusable(ctx: DoctorContext) -> Iterator[DoctorFinding]:
 
 
 def _mirror(ctx: DoctorContext) -> Iterator[DoctorFinding]:
-    """Look at the mirror of the ledger, where this clone has one."""
+    """Check the mirror of the ledger, if this clone has one."""
     if ctx.home is None or ctx.config is None or not ctx.config.mirror:
         return
     name, ref, known = ctx.config.mirror, ctx.config.mirror_ref, ledger_mirror.read(ctx.home.path)
@@ -178,10 +178,10 @@ def _mirror(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         except GitcoordError as wrong:
             trouble = str(wrong)
     if trouble:
-        fix = "do what it says; until then people see an old ledger there, and no claim is delayed"
+        fix = "do what the message says; until then, people see an old ledger there, but no claim is delayed"
         yield DoctorFinding("mirror", WARN, f"{name}: {trouble}", fix)
     elif there is None or there != ctx.home.tip:
-        fix = "none, while an agent of this clone leads (`gitcoord agent run`): it pushes in a moment"
+        fix = "run `gitcoord agent run` in this clone: it pushes to the mirror while its agent leads"
         yield DoctorFinding("mirror", WARN, f"{name} is behind the ledger", fix)
     else:
         yield DoctorFinding("mirror", OK, f"{name} shows the ledger at {there[:12]}")

@@ -70,7 +70,7 @@ def find_or_found(
 
 
 def _refuse_mirrored(store: Store, config: Config) -> None:
-    """Raise Refused if the remote has the mirror of a fleet only: a second fleet would part those who work there."""
+    """Raise Refused if the remote has the mirror of a fleet: a second fleet there would divide those who work on it."""
     if store.look_up(config.mirror_ref) is not None:
         raise Refused(
             f"the remote has the mirror of a fleet ({config.mirror_ref}) whose register is on one machine: "

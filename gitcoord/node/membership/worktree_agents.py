@@ -1,7 +1,7 @@
-"""Work trees with an agent each: made from the remote's default branch, each on a new branch of its own.
+"""Work trees with an agent each: made at the remote's default branch, each on a new branch of its own.
 
-Nothing is made before all names are checked. What was made is removed again if a later step fails: nobody has worked
-there yet. The agents join last, all with one push.
+All names are checked before anything is made. If a later step fails, what was made is removed again, because nobody has
+worked there yet. The agents join last, all with one push.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gitcoord.store.removal import remove_tree
 
 WORKTREES_MAX = 20  # of one command; each is a whole checkout
 PATH = "../{clone}-{name}"  # beside the clone
-NAME, CLONE = "{name}", "{clone}"  # in a path that is given
+NAME, CLONE = "{name}", "{clone}"  # placeholders in a path that the user gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class AddPlan:
 
 @dataclass(slots=True)
 class Added:
-    """What was made; `did`: what was written for the client, by agent."""
+    """What was made. `did` says by agent what was written for the client."""
 
     worktrees: list[AgentWorktree] = field(default_factory=list)
     did: dict[str, list[str]] = field(default_factory=dict)
@@ -63,20 +63,23 @@ def numbered(name: str, count: int) -> list[str]:
 
 
 def main_top(node: Node) -> Path:
-    """Return the clone's own work tree, around which the others are; of a bare clone, the repository."""
+    """Return the top of the clone's main work tree; for a bare clone, the repository."""
     common = node.home.path.parent
     return common.parent if common.name == ".git" else common
 
 
 def plan(node: Node, agents: Sequence[str], path: str = PATH, branch: str = "", *, dry: bool = False) -> AddPlan:
-    """Return what `add` would make. Raise Refused if a name, a branch or a folder is not free. Write nothing."""
+    """Return what `add` would make, and write nothing. Raise Refused if a name, a branch or a folder is not free.
+
+    `path` may have the placeholders NAME and CLONE; `branch` is the one to begin at ("": the remote's default branch).
+    """
     top = main_top(node)
     if len(agents) > WORKTREES_MAX:
         raise Refused(f"{len(agents)} work trees at once: at most {WORKTREES_MAX}")
     if len({one.casefold() for one in agents}) < len(agents):
         raise Refused(f"a name is given twice: {', '.join(agents)}; case does not count")
     if len(agents) > 1 and NAME not in path:
-        raise Refused(f"--path is for {len(agents)} work trees: write {NAME} where each has its name")
+        raise Refused(f"--path is for {len(agents)} work trees: put {NAME} where the agent's name belongs")
     try:
         node.sync()
     except (Unreachable, Lost, LockHeld):
@@ -90,12 +93,12 @@ def plan(node: Node, agents: Sequence[str], path: str = PATH, branch: str = "", 
     for one in made:
         _check_branch(top, one, base, taken)
         if one.folder.exists() or one.folder.is_symlink():
-            raise Refused(f"{one.folder} is there already: move it away, or name another folder with --path")
+            raise Refused(f"{one.folder} exists already: move it away, or name another folder with --path")
     return AddPlan(top, base, made, [*([base.note] if base.note else []), *_left_out(top, base)])
 
 
 def _check_agent(node: Node, top: Path, agent: str) -> None:
-    """Raise Refused if the name is no agent's, is another agent's, or speaks in another place of this clone."""
+    """Raise Refused if the name is invalid, another agent's, or that of an agent with another place in this clone."""
     check_new_name(agent)
     joining.check_name(node, agent)
     if names.same_agent(node.home.config().agent or "", agent):
@@ -103,13 +106,13 @@ def _check_agent(node: Node, top: Path, agent: str) -> None:
     for one in worktrees.listed(top)[1:]:
         if names.same_agent(agent_of(node.home, one.folder), agent):
             raise Refused(
-                f"{agent} is the agent of the work tree {one.folder}: go on there, give another name, or run "
+                f"{agent} is the agent of the work tree {one.folder}: work there, give another name, or run "
                 f"`gitcoord worktree remove {agent}` first"
             )
 
 
 def agent_of(home: Home, folder: Path) -> str:
-    """Return the agent that a linked work tree has of its own; "" if it has none, or one that cannot be read."""
+    """Return the agent of a linked work tree; "" if it has none, or its file cannot be read."""
     with contextlib.suppress(GitcoordError, OSError):
         return Home(home.path, worktree=repo_location.worktree_git_dir(folder)).worktree_agent or ""
     return ""
@@ -120,12 +123,12 @@ def _folder(top: Path, path: str) -> Path:
 
 
 def _check_branch(top: Path, one: AgentWorktree, base: Base, taken: set[str]) -> None:
-    """Raise Refused if the new branch cannot be made, or would meet another one of its name at the next push."""
+    """Raise Refused if the new branch cannot be made, or if the remote has a branch of that name."""
     if not worktrees.is_branch_name(top, one.branch):
-        raise Refused(f"git takes no branch called {one.branch!r}: give the work tree another name")
+        raise Refused(f"git does not accept the branch name {one.branch!r}: give the work tree another name")
     if worktrees.tip(top, f"refs/heads/{one.branch}"):
         raise Refused(
-            f"this clone has a branch {one.branch}: give another name, or go on with that branch: `git worktree add "
+            f"this clone has a branch {one.branch}: give another name. To use that branch, run `git worktree add "
             f"{one.folder} {one.branch}`, then `gitcoord -C {one.folder} init --agent {one.agent}`"
         )
     if one.branch in taken:
@@ -133,7 +136,7 @@ def _check_branch(top: Path, one: AgentWorktree, base: Base, taken: set[str]) ->
 
 
 def _left_out(top: Path, base: Base) -> list[str]:
-    """Return a remark if the clone's own branch has commits that the remote's branch does not have."""
+    """Return a note if the clone's own branch has commits that the remote's branch does not have."""
     mine = f"refs/heads/{base.branch}"
     if not base.remote or not worktrees.tip(top, mine) or not worktrees.tip(top, base.commit):
         return []
@@ -144,9 +147,9 @@ def _left_out(top: Path, base: Base) -> list[str]:
 
 
 def add(node: Node, wanted: AddPlan, set_up: Callable[[Path], list[str]]) -> Added:
-    """Make the work trees, let `set_up` write into each, and let their agents join.
+    """Make the work trees, call `set_up` for each folder, let their agents join, and return what was made.
 
-    Raise GitcoordError; the message names what was made all the same.
+    Raise GitcoordError with a message that also names what was made and is kept.
     """
     added = Added()
     try:
@@ -174,7 +177,7 @@ def add(node: Node, wanted: AddPlan, set_up: Callable[[Path], list[str]]) -> Add
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder that is this command's alone. Raise Refused if it is there: then it is somebody else's."""
+    """Make a folder for this command alone. Raise Refused if it exists, because then it is somebody else's."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
@@ -183,12 +186,12 @@ def _make_folder(folder: Path) -> None:
 
 
 def _undo(wanted: AddPlan, one: AgentWorktree) -> str:
-    """Remove a work tree that nobody has worked in; return what stays all the same, and what to run."""
+    """Remove a work tree in which nobody has worked. Return what remains and what to run; "" if nothing does."""
     with contextlib.suppress(GitcoordError):  # it may not be there yet
         worktrees.remove(wanted.top, one.folder)
     remove_tree(one.folder)
     if worktrees.tip(wanted.top, f"refs/heads/{one.branch}") == wanted.base.commit:
         worktrees.delete_branch(wanted.top, one.branch)
     if one.folder.exists() or worktrees.tip(wanted.top, f"refs/heads/{one.branch}"):
-        return f"{one.folder} and the branch {one.branch} stay: `gitcoord worktree remove {one.agent}` removes them"
+        return f"{one.folder} and the branch {one.branch} remain: `gitcoord worktree remove {one.agent}` removes them"
     return ""

@@ -1,4 +1,4 @@
-"""The end of a work tree: nothing is lost with it, and what its agent has goes back to the fleet."""
+"""The removal of a work tree: no work is lost, and what its agent holds goes back to the fleet."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from gitcoord.store.git.worktrees import Worktree
 
 @dataclass(frozen=True, slots=True)
 class RemovePlan:
-    """What goes. `tree` is None if only the agent is left.
+    """What is removed. `tree` is None if only the agent remains.
 
-    `merged`: the branch that was made with the tree, if the remote's default branch holds all its commits.
+    `merged` is the branch that was made with the tree, if the remote's default branch has all its commits, or "".
     """
 
     top: Path
@@ -36,7 +36,7 @@ class RemovePlan:
 
     @property
     def changes(self) -> list[str]:
-        """Return what is done beside the events, imperative."""
+        """Return what is done besides the events, as imperatives."""
         if self.tree is None:
             return []
         holds = f"delete the branch {self.merged}: {self.base.words} holds all its commits" if self.base else ""
@@ -52,9 +52,9 @@ class Removed:
 
 
 def plan(node: Node, name: str, own_files: Collection[str] | None = None, *, cwd: Path) -> RemovePlan:
-    """Return what `remove` would do to the work tree of that agent, name or path.
+    """Return what `remove` would do to the work tree with that agent, name or path.
 
-    `own_files`: as of `found`. Raise Refused with what would be lost, and what to run first.
+    `own_files` has the files in it that are nobody's work. Raise Refused with what would be lost and what to run.
     """
     top = main_top(node)
     tree = found(node, name)
@@ -64,14 +64,16 @@ def plan(node: Node, name: str, own_files: Collection[str] | None = None, *, cwd
     base = _base(node, top)
     drafts = handover.goodbye(node, agent, tree) if _leaves(node, agent) else []
     if tree is None and not drafts:
-        raise Refused(f"no work tree of {name!r} is here: `gitcoord worktree list` shows them")
+        raise Refused(f"this clone has no work tree {name!r}: `gitcoord worktree list` shows them")
     merged = agent if tree is not None and base is not None and _is_merged(top, agent, tree, base) else ""
     return RemovePlan(top, tree, agent, drafts, base, merged)
 
 
 def found(node: Node, name: str) -> Worktree | None:
-    """Return the linked work tree of that agent, of that name of git's, or at that path. Raise Refused for the clone's
-    own."""
+    """Return the linked work tree with that agent, path, name in git, or branch; None if there is none.
+
+    Raise Refused for the clone's main work tree.
+    """
     own, *linked = worktrees.listed(main_top(node))
     path = Path(name).expanduser().resolve()
     if (
@@ -83,7 +85,7 @@ def found(node: Node, name: str) -> Worktree | None:
     by_agent = [one for one in linked if same_agent(agent_of(node.home, one.folder), name)]
     by_name = [one for one in linked if name in (one.folder.name, repo_location.worktree_name(one.folder))]
     by_path = [one for one in linked if one.folder.resolve() == path]
-    by_branch = [one for one in linked if one.branch == name]  # whose `add` was cut off has no agent yet
+    by_branch = [one for one in linked if one.branch == name]  # if `add` was killed, the tree has no agent yet
     return next(iter([*by_agent, *by_path, *by_name, *by_branch]), None)
 
 
@@ -91,7 +93,7 @@ def _check(node: Node, tree: Worktree, agent: str, own_files: Collection[str], c
     if agent and agent.casefold() in node.home.running():
         raise Refused(f"{agent} runs in {tree.folder}: end its client, or its `gitcoord agent run`, first")
     if cwd.resolve().is_relative_to(tree.folder.resolve()):
-        raise Refused(f"this is {tree.folder} itself: run it from another folder, such as `cd {main_top(node)}`")
+        raise Refused(f"this is {tree.folder} itself: run the command in another folder (`cd {main_top(node)}`)")
     if not tree.folder.is_dir():
         return
     lost = worktrees.unsaved(tree.folder, but=own_files)
@@ -99,12 +101,12 @@ def _check(node: Node, tree: Worktree, agent: str, own_files: Collection[str], c
         at = f"git -C {tree.folder}"
         raise Refused(
             f"{tree.folder} has {lost}: nothing was removed. `{at} status` shows it; commit it (`{at} add -A && {at} "
-            f"commit`), or keep it aside (`{at} stash -u`), then try again"
+            f"commit`), or stash it (`{at} stash -u`), then try again"
         )
 
 
 def _base(node: Node, top: Path) -> Base | None:
-    """Return the remote's default branch as it is now, or was when it last answered; None if nothing is known of it."""
+    """Return the remote's default branch as it is now, or was when the remote last answered; None if it is unknown."""
     try:
         found, _ = code_remote.base(top, node.config.remote)
     except (Refused, Unreachable):
@@ -113,7 +115,7 @@ def _base(node: Node, top: Path) -> Base | None:
 
 
 def _is_merged(top: Path, branch: str, tree: Worktree, base: Base) -> bool:
-    """Return whether the branch that was made for the tree is in no other one, and in `base` as a whole."""
+    """Return whether no other work tree has the branch that was made for the tree, and `base` has all its commits."""
     if not branch or not worktrees.tip(top, f"refs/heads/{branch}"):
         return False
     if any(one.branch == branch for one in worktrees.listed(top) if one.folder != tree.folder):
@@ -122,7 +124,7 @@ def _is_merged(top: Path, branch: str, tree: Worktree, base: Base) -> bool:
 
 
 def _leaves(node: Node, agent: str) -> bool:
-    """Return whether the agent is a member that this node speaks for, and not the clone's own."""
+    """Return whether the agent is a member whose key is here, and not the clone's own agent."""
     member = node.fleet.members.get(agent)
     if member is None or member.left or same_agent(node.home.config().agent or "", agent):
         return False
@@ -130,9 +132,10 @@ def _leaves(node: Node, agent: str) -> bool:
 
 
 def remove(node: Node, wanted: RemovePlan) -> Removed:
-    """Remove the work tree, then write the agent's last words. Raise GitcoordError if git refuses: nothing is changed.
+    """Remove the work tree, then write the events by which its agent leaves, and return what was done.
 
-    Commits that no branch has get one first. If this is cut off in between, another run does the rest.
+    Commits that no branch has get one first. If this is interrupted, another run does the rest. Raise GitcoordError if
+    git refuses; then nothing was changed.
     """
     done = Removed()
     tree = wanted.tree
@@ -144,7 +147,7 @@ def remove(node: Node, wanted: RemovePlan) -> Removed:
         worktrees.remove(wanted.top, tree.folder)
         done.did.append(f"removed the work tree {tree.folder}")
     if wanted.drafts:
-        node.append(*wanted.drafts, on_secret=OnSecret.HIDE)  # titles of tasks may look like one
+        node.append(*wanted.drafts, on_secret=OnSecret.HIDE)  # a task's title may look like a secret
         done.did += [one.content for one in wanted.drafts]
     if wanted.merged and wanted.base is not None:
         worktrees.delete_branch(wanted.top, wanted.merged)
@@ -155,10 +158,10 @@ def remove(node: Node, wanted: RemovePlan) -> Removed:
 
 
 def _of_branch(wanted: RemovePlan, branch: str) -> str:
-    """Return what a person should know of a branch that stays; "" if there is none of that name."""
+    """Return what a person should know of a branch that is kept; "" if there is no branch of that name."""
     if not worktrees.tip(wanted.top, f"refs/heads/{branch}"):
         return ""
-    words = f"the branch {branch} stays"
+    words = f"the branch {branch} is kept"
     if wanted.base is None:
         return words
     ahead, _ = worktrees.ahead_behind(wanted.top, f"refs/heads/{branch}", wanted.base.commit)

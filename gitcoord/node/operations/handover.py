@@ -1,4 +1,4 @@
-"""Handing over: what an agent has goes back to the fleet, with the place where its work is."""
+"""Handing over: an agent gives back its tasks and reservations, and says where its work is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def goodbye(node: Node, agent: str, tree: Worktree | None) -> list[Draft]:
-    """Return the events by which an agent gives back all it has, and leaves."""
+    """Return drafts of the events by which an agent releases its reservations and tasks, and leaves the fleet.
+
+    `tree` is its work tree, whose branch the events name.
+    """
     ctx = submit.context(node, agent)
     held: dict[str, Reservation] = ctx.state("reservations").held
     mine = [one for one in held.values() if same_agent(one.agent, agent)]

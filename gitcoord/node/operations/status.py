@@ -22,12 +22,12 @@ from gitcoord.store.home import dead_letters
 from gitcoord.store.home.home import Home
 
 OUTAGE = "offline after "  # an error with this beginning reports an outage; with a position, one that is over
-QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
+QUEUE_LATE_S = 60.0  # an older queue needs attention, even if no outage was noticed
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
 STALE_SHOWN = 5
-LEFT_SHOWN = 5  # outboxes that could not be fetched; anybody with push access can make thousands
-MIRROR_SHOWN = 250  # characters: what to do about it stands at the end
-TEXT_SHOWN = 100  # characters of an error: git may print much
+LEFT_SHOWN = 5  # outboxes that cannot be used; anybody with push access can make thousands
+MIRROR_SHOWN = 250  # characters: the end of the text says what to do
+TEXT_SHOWN = 100  # characters of an error: git may print many
 
 
 LOST = {  # what only a person can fix, by the outcome of the recovery
@@ -165,7 +165,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
 
 
 def _mirror(writer: Writer, cached: CachedStatus, now_s: float) -> dict[str, Any] | None:
-    """Return the mirror as this clone saw it last; None if it has none."""
+    """Return the mirror as this clone saw it last (an object of `status --json`); None if it has none."""
     if not writer.config.mirror:
         return None
     known = ledger_mirror.read(writer.home.path)

@@ -1,4 +1,4 @@
-"""The work trees of a clone as rows: who works there, on which branch, and what is not saved yet."""
+"""The work trees of a clone as rows: the agent, the branch, and what is not committed yet."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gitcoord.store.git.worktrees import Worktree
 
 
 def rows(node: Node, own_files: Callable[[Path], Collection[str]]) -> list[dict[str, Any]]:
-    """Return a row for each work tree, the clone's own first. The remote is not asked.
+    """Return a row for each work tree, the main one first. The remote is not asked.
 
     `own_files` returns the files of a work tree that are nobody's work. `ahead` and `behind` count commits against the
-    remote's default branch as this clone saw it last; None if it saw none.
+    remote's default branch as this clone saw it last; they are None if it never saw that.
     """
     top = main_top(node)
     remote = code_remote.find(top, node.config.remote)

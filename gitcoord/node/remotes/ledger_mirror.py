@@ -1,7 +1,8 @@
-"""The ledger's mirror: a branch of another remote that shows the ledger to people. It is written, and never read from.
+"""The ledger's mirror: a branch of another remote that shows the ledger to people. No node reads it.
 
-The branch only ever goes forward along the ledger, so no push needs force. What is no ledger of this fleet stays: the
-mirror then rests until a person has removed that branch. A clone keeps in `mirror.json` what it has seen there.
+The branch is only fast-forwarded along the ledger, so no push needs force. If the branch has something else than this
+fleet's ledger, it is not overwritten: the mirror pauses until a person has removed it. A clone stores in `mirror.json`
+what it last saw there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gitcoord.store import typed_json
 from gitcoord.store.files import write_quickly
 
 FILE = "mirror.json"
-FOREIGN_S = 600.0  # between two looks at a branch that a person has to remove
+FOREIGN_S = 600.0  # between two checks of a branch that a person has to remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class MirrorRecord:
 
 
 class MirrorRemote(Protocol):
-    """What the mirror needs of a remote."""
+    """The operations of a remote that the mirror needs."""
 
     def look_up(self, ref: str) -> Oid | None: ...
 
@@ -43,7 +44,7 @@ class MirrorRemote(Protocol):
 
 
 def read(home: Path) -> MirrorRecord:
-    """Return what this clone knows of its mirror; an empty record if that is nothing."""
+    """Return what this clone knows of its mirror; an empty record if nothing is known."""
     try:
         return typed_json.read(MirrorRecord, (home / FILE).read_bytes())
     except (OSError, ValueError):
@@ -51,17 +52,21 @@ def read(home: Path) -> MirrorRecord:
 
 
 def save(home: Path, record: MirrorRecord) -> None:
+    """Store what is known of the mirror, for the node's other processes."""
     write_quickly(home / FILE, json.dumps(asdict(record)).encode())
 
 
 def mirror(
     objects: Objects, remote: MirrorRemote, ref: str, tip: Oid, known: MirrorRecord, *, now_s: float
 ) -> MirrorRecord:
-    """Bring the mirror's branch to `tip`. Return what is known of it then; raise what a look at a remote raises."""
+    """Fast-forward the mirror's branch to `tip`, and return what is known of it then.
+
+    A failed push, or a branch with something else, is a `problem` of the record. Raise what listing a remote raises.
+    """
     there = remote.look_up(ref)
     now = replace(known, tried_s=now_s, foreign=None, problem="", failures=0)
     if there is not None and there != tip and not descends(objects, there, tip):
-        if descends(objects, tip, there):  # another clone of the fleet mirrors too, and saw more
+        if descends(objects, tip, there):  # another clone of the fleet mirrors too, and is ahead of us
             return replace(now, tip=there)
         return replace(now, foreign=there, problem=_replaced(known.tip, there, ref), failures=known.failures + 1)
     if there == tip:
@@ -76,13 +81,13 @@ def mirror(
 def _replaced(last: Oid | None, there: Oid, ref: str) -> str:
     was = f"was replaced: it had {last[:12]}, and has {there[:12]}, which is" if last else f"has {there[:12]},"
     return (
-        f"its branch {ref.removeprefix('refs/heads/')} {was} no part of this fleet's ledger. It is left alone: remove "
-        "or rename that branch, and the mirror goes on"
+        f"its branch {ref.removeprefix('refs/heads/')} {was} no part of this fleet's ledger. It is not overwritten: "
+        "remove or rename that branch to let the mirror go on"
     )
 
 
 def wait_s(known: MirrorRecord, *, interval_s: float, retry_s_max: float = FOREIGN_S) -> float:
-    """Return how long after the last try the next one is due."""
+    """Return the seconds from the last attempt to the next."""
     if known.foreign is not None:
         return FOREIGN_S
     waited: float = min(max(interval_s, 1.0) * 2 ** min(known.failures, 16), retry_s_max)

@@ -1,6 +1,6 @@
-"""The mirror writer: while an agent here leads, a thread of its own brings the ledger to its mirror.
+"""The mirror writer: while an agent of this process leads, a thread pushes the ledger to its mirror.
 
-A round never waits for it: a forge that is away, or slow, delays no claim.
+No round waits for it, so a forge that is slow or unreachable delays no claim.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from gitcoord.node.remotes import ledger_mirror
 from gitcoord.node.remotes.ledger_mirror import MirrorRecord
 from gitcoord.store.git import local_repo
 
-INTERVAL_S = 1.0  # where pushes are not counted
-LOOK_S = 0.5  # between two checks whether something is due
-END_S = 5.0  # for a push that is under way when the agent is told to stop
+INTERVAL_S = 1.0  # for a host that does not limit pushes
+CHECK_S = 0.5  # between two checks whether a push is due
+END_S = 5.0  # how long a running push may delay the end of the process
 
 
 def interval_s(host: str) -> float:
-    """Return the seconds between two pushes to a host whose timings have this name: half of its budget is people's."""
+    """Return the seconds between two pushes to a host with the timing profile `host`. Half of its push budget is
+    left to people."""
     rate = PROFILES[host].pushes_per_minute
     return INTERVAL_S if rate is None else 60 / (rate * LEADER_SHARE)
 
@@ -44,22 +45,22 @@ class MirrorWriter:
         self.common = node.home.path.parent
         self._thread: threading.Thread | None = None
         self._result = MirrorRecord()
-        self._look_s = 0.0
-        self._host = ("", "")  # a remote, and the name of the timings that fit its host
-        self._told = ""
+        self._next_check_s = 0.0
+        self._host = ("", "")  # a remote, and the name of the timing profile for its host
+        self._reported = ""
 
     def is_due(self, now_s: float) -> bool:
         return self._thread is not None and not self._thread.is_alive()
 
     def step(self, now_s: float) -> bool:
-        """Begin a push if it is due and the leader is here; note what has ended."""
+        """Begin a push if one is due and an agent of this process leads, or record one that has ended."""
         if self._thread is not None:
             if not self._thread.is_alive():
                 self._conclude()
             return False
-        if now_s < self._look_s:
+        if now_s < self._next_check_s:
             return False
-        self._look_s = now_s + LOOK_S
+        self._next_check_s = now_s + CHECK_S
         wanted = self.node.home.config().mirror
         tip = self.node.home.tip
         if not wanted or tip is None or self.node.local.leading(self.node.fleet.terms) is None:
@@ -72,7 +73,7 @@ class MirrorWriter:
         pause_s = ledger_mirror.wait_s(known, interval_s=interval_s(self._host[1]))
         if 0 <= time.time() - known.tried_s < pause_s:
             return False
-        self.node.store.complete()  # a newcomer has the newest commits only, and a remote takes no part of a history
+        self.node.store.complete()  # a newcomer has the newest commits only, but a push needs the whole history
         self._begin(wanted, tip, known)
         return False
 
@@ -82,7 +83,7 @@ class MirrorWriter:
 
     def _begin(self, wanted: str, tip: Oid, known: MirrorRecord) -> None:
         self._result = known
-        # Noted BEFORE the push: a process that is killed and started again does not push more often.
+        # Recorded BEFORE the push, so that a process that is killed and restarted does not push more often.
         ledger_mirror.save(self.node.home.path, replace(known, tried_s=time.time()))
         self._thread = threading.Thread(target=self._push, args=(wanted, tip, known), daemon=True)
         self._thread.start()
@@ -101,12 +102,12 @@ class MirrorWriter:
     def _conclude(self) -> None:
         self._thread = None
         ledger_mirror.save(self.node.home.path, self._result)
-        if self._result.problem != self._told:
-            self._told = self._result.problem
-            self.say("mirror", f"the mirror at {self._result.remote}: {self._told or 'goes on'}")
+        if self._result.problem != self._reported:
+            self._reported = self._result.problem
+            self.say("mirror", f"the mirror at {self._result.remote}: {self._reported or 'resolved, going on'}")
 
     def ask_to_end(self) -> None:
-        """Do nothing: a push takes seconds."""
+        """Do nothing: `end` waits for the push, which takes seconds."""
 
     def end(self) -> None:
         if self._thread is not None:

@@ -1,7 +1,7 @@
-"""The remote of the user's code: where work begins, at its default branch as it is now, and where branches are pushed.
+"""The remote of the user's code: work begins at the tip of its default branch, and branches are pushed to it.
 
-It need not be the remote of the ledger. It is reached from the user's clone, with the clone's own settings or the token
-in the environment; of the clone's refs only the copy of the remote's branch is moved, as `git fetch` does.
+It may be another remote than the ledger's. It is reached from the user's clone, with the clone's settings or the token
+in the environment. Of the clone's refs, only the remote-tracking branch is moved, as `git fetch` does.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from gitcoord.store.git import url as git_url
 from gitcoord.store.git.process import GitResult
 from gitcoord.store.git.spawn import LOCAL_S, spawn
 
-ASK_S = 30.0  # for the list of the remote's branches
-FETCH_S = 600.0  # for what a large repository has new
+ASK_S = 30.0  # to list the remote's branches
+FETCH_S = 600.0  # to fetch what is new in a large repository
 PUSH_S = 600.0
-LOOKS = 2  # the branch may be rewritten between the list and the fetch
+ATTEMPTS = 2  # the branch may be rewritten between the list and the fetch
 PLAIN = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
 USUAL = ("main", "master")  # a clone that was not made by `git clone` does not know the remote's default branch
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The commit at which a branch begins. `remote` is "" where it is the clone's own, and not a remote's."""
+    """The commit at which a branch begins. `remote` is "" if it is a commit of the clone's own branch."""
 
     commit: str
     branch: str
     remote: str = ""
-    note: str = ""  # why it is not the remote's branch of this moment
+    note: str = ""  # why it is not the present commit of the remote's branch
 
     @property
     def words(self) -> str:
-        """Return it as people write it, such as origin/main (1a2b3c4)."""
+        """Return it as people write it, such as "origin/main (1a2b3c4)"."""
         name = f"{self.remote}/{self.branch}" if self.remote else self.branch
         return f"{name} ({self.commit[:7]})"
 
 
 @dataclass(frozen=True, slots=True)
 class CodeRemote:
-    """The remote that the code of a clone comes from. `name`: as the clone calls it; "" if it has no name there."""
+    """The remote that has the code of a clone. `name` is its name in the clone; "" if it has none."""
 
     top: Path
     name: str
@@ -54,13 +54,14 @@ class CodeRemote:
 
     @property
     def shown(self) -> str:
+        """Return its name, or its URL without secrets, for messages."""
         return self.name or git_url.without_secret(self.url)
 
 
 def find(top: Path, fleet_remote: str) -> CodeRemote | None:
-    """Return where the code of this clone comes from; None if it has no remote.
+    """Return the remote that has the code of this clone; None if the clone has no remote.
 
-    A fleet may keep its ledger elsewhere, so `origin` comes first, and a clone's only remote next.
+    It is `origin`, otherwise the clone's only remote, otherwise the fleet's: the ledger may be elsewhere.
     """
     names = _local(top, "remote").split()
     first = [one for one in ("origin", *(names if len(names) == 1 else ()), fleet_remote) if one in names]
@@ -79,34 +80,34 @@ def base(
     fetch_s: float = FETCH_S,
     fetches: bool = True,
 ) -> tuple[Base, set[str]]:
-    """Return where new branches begin, and which of `names` the remote has as branches.
+    """Return the commit at which new branches begin, and which of `names` are branches of the remote.
 
-    They begin at `branch` of the remote, by default its default branch, as it is now; if the remote does not answer, as
-    this clone knows it. Without `fetches`, this clone may lack the commit. Raise Refused if there is no such branch,
-    Unreachable if nothing is known of the remote.
+    It is the present commit of the remote's `branch` ("": its default branch), or the last one that this clone saw if
+    the remote does not answer. Without `fetches`, this clone may lack the commit. Raise Refused if there is no such
+    branch, Unreachable if nothing is known of the remote.
     """
     remote = find(top, fleet_remote)
     if remote is None:
         return _own(top, branch, "this clone has no remote"), set()
     branch = branch.removeprefix(f"{remote.name}/") if remote.name else branch
-    for _ in range(LOOKS):
+    for _ in range(ATTEMPTS):
         try:
-            default, heads = _asked(remote, [*filter(None, [branch]), *names], ask_s)
+            default, heads = _listed(remote, [*filter(None, [branch]), *names], ask_s)
         except GitcoordError as wrong:
             return _last_seen(remote, branch, str(wrong)), set()
         wanted = branch or default
         taken = {one for one in names if one in heads}
         if wanted not in heads:
             return _own(top, branch, f"{remote.shown} has no branch {wanted or 'yet'}"), taken
-        if not fetches or _brought(remote, wanted, heads[wanted], fetch_s):
+        if not fetches or _fetched(remote, wanted, heads[wanted], fetch_s):
             return Base(heads[wanted], wanted, remote.shown), taken
     return _last_seen(remote, branch, f"its branch {wanted} cannot be fetched"), taken
 
 
-def _brought(remote: CodeRemote, branch: str, commit: str, fetch_s: float) -> bool:
-    """Fetch the remote's branch, unless its commit is here; return whether it is here now."""
+def _fetched(remote: CodeRemote, branch: str, commit: str, fetch_s: float) -> bool:
+    """Fetch the remote's branch, unless its commit is here. Return whether the commit is here now."""
     if not worktrees.tip(remote.top, commit):
-        with contextlib.suppress(GitcoordError):  # the next look says what is wrong
+        with contextlib.suppress(GitcoordError):  # the next attempt reports what is wrong
             _reach(remote, ["fetch", *PLAIN, "--refmap=", "--", git_url.ALIAS, f"refs/heads/{branch}"], fetch_s)
     found = bool(worktrees.tip(remote.top, commit))
     if found:
@@ -114,7 +115,7 @@ def _brought(remote: CodeRemote, branch: str, commit: str, fetch_s: float) -> bo
     return found
 
 
-def _asked(remote: CodeRemote, names: Sequence[str], ask_s: float) -> tuple[str, dict[str, str]]:
+def _listed(remote: CodeRemote, names: Sequence[str], ask_s: float) -> tuple[str, dict[str, str]]:
     """Return the remote's default branch ("" if it has none), and the commits of it and of the branches `names`."""
     refs = [f"refs/heads/{one}" for one in names]
     out = _reach(remote, ["ls-remote", "--quiet", "--symref", "--", git_url.ALIAS, "HEAD", *refs], ask_s).stdout
@@ -126,14 +127,14 @@ def _asked(remote: CodeRemote, names: Sequence[str], ask_s: float) -> tuple[str,
 
 
 def _note(remote: CodeRemote, branch: str, commit: str) -> None:
-    """Move the clone's copy of the remote's branch, if it has one: all that compares with it sees what is new."""
+    """Move the clone's remote-tracking branch, if it has one, so that git shows what is new."""
     copy = f"refs/remotes/{remote.name}/{branch}"
     if remote.name and worktrees.tip(remote.top, copy) not in ("", commit):
         _local(remote.top, "update-ref", copy, commit)  # fails if another process moves it right now
 
 
 def last_seen(remote: CodeRemote, branch: str = "") -> tuple[str, str]:
-    """Return a branch of the remote, by default its default branch, and its commit as this clone saw it last."""
+    """Return a branch of the remote ("": its default branch), and its commit as this clone saw it last ("": never)."""
     if remote.name:
         copies = f"refs/remotes/{remote.name}/"
         known = _local(remote.top, "symbolic-ref", "--quiet", f"{copies}HEAD").strip().removeprefix(copies)
@@ -147,29 +148,29 @@ def last_seen(remote: CodeRemote, branch: str = "") -> tuple[str, str]:
 def _last_seen(remote: CodeRemote, branch: str, trouble: str) -> Base:
     name, commit = last_seen(remote, branch)
     if commit:
-        note = f"{remote.shown} could not be asked ({trouble}): this is what the clone saw last"
+        note = f"{remote.shown} gave no answer ({trouble}): this is what the clone saw last"
         return Base(commit, name, remote.shown, note)
     raise Unreachable(
-        f"{remote.shown} could not be asked ({trouble}), and this clone has no copy of its "
+        f"{remote.shown} gave no answer ({trouble}), and this clone has no copy of its "
         f"{'branch ' + branch if branch else 'branches'}: try again when it answers"
     )
 
 
 def _own(top: Path, branch: str, why: str) -> Base:
-    """Return a branch of this clone, by default the one that is checked out, with the reason."""
+    """Return the commit of a branch of this clone ("": the one that is checked out), with the reason as a note."""
     name = branch or worktrees.current_branch(top) or "HEAD"
     commit = worktrees.tip(top, f"refs/heads/{branch}" if branch else "HEAD")
     if not commit and branch:
         raise Refused(f"{why}, and this clone has no branch of that name: name another one")
     if not commit:
         raise Refused(f"{why}, and a work tree needs a commit to begin at: commit something first")
-    return Base(commit, name, note=f"{why}: this is the clone's own")
+    return Base(commit, name, note=f"{why}: this is the clone's own branch")
 
 
 def push(top: Path, fleet_remote: str, branches: Sequence[str], *, push_s: float = PUSH_S) -> str:
-    """Push branches of this clone under their names; return the remote's name. Raise GitcoordError with the reason.
+    """Push branches of this clone under their names, and return the remote's name. Raise GitcoordError with the reason.
 
-    Hooks in the clone's own folder run, such as that of LFS, which sends the large files; no file of a branch does.
+    Hooks in the clone's git directory run, such as that of LFS, which sends the large files. Files of a branch do not.
     """
     remote = find(top, fleet_remote)
     if remote is None:
@@ -182,17 +183,17 @@ def push(top: Path, fleet_remote: str, branches: Sequence[str], *, push_s: float
 
 
 def _reach(remote: CodeRemote, words: Sequence[str], timeout_s: float, *, pushes: bool = False) -> GitResult:
-    """Run git, which finds the remote at `git_url.ALIAS`. Raise GitcoordError without any secret in it."""
+    """Run git, for which `git_url.ALIAS` is the remote's URL. Raise GitcoordError without secrets in its message."""
     with _access(remote, pushes=pushes) as access:
         done = spawn([*worktrees.OPTIONS, "-C", str(remote.top), *words], access.environment, timeout_s)
     if not done.status:
         return done
     if done.timed_out:
         raise Unreachable(f"{remote.shown} did not answer within {timeout_s:g} s")
-    said = git_output.scrub(done.stderr, access.secrets)
-    if pushes and not git_output.is_transport_failure(said):
-        raise Denied(git_output.message_of(said) or "git gave no reason")
-    raise git_output.fetch_error(access.url, said)
+    stderr = git_output.scrub(done.stderr, access.secrets)
+    if pushes and not git_output.is_transport_failure(stderr):
+        raise Denied(git_output.message_of(stderr) or "git gave no reason")
+    raise git_output.fetch_error(access.url, stderr)
 
 
 @contextlib.contextmanager

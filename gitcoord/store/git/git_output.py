@@ -115,24 +115,24 @@ def is_local_damage(stderr: str) -> bool:
 
 def fetch_error(url: str, stderr: str) -> GitcoordError:
     """Return the error for a failed fetch. `url` and `stderr` are scrubbed already."""
-    said = message_of(stderr) or "git gave no reason"
+    reason = message_of(stderr) or "git gave no reason"
     if _DISK_FULL.search(stderr):
-        return Paused(f"what was fetched cannot be written to the local disk ({said}); free some space and try again")
+        return Paused(f"what was fetched cannot be written to the local disk ({reason}); free some space and try again")
     if _BAD_CREDENTIALS.search(stderr):
         return BadCredentials(
-            f"{url} does not accept our credentials ({said}); set GITCOORD_TOKEN, or check what "
+            f"{url} does not accept our credentials ({reason}); set GITCOORD_TOKEN, or check what "
             "`git fetch` uses in this clone"
         )
     if _MOVED in stderr:
-        return Denied(said)
+        return Denied(reason)
     if _DENIED.search(stderr):
-        return Denied(f"{url} refused the fetch ({said}); ask its owner for access")
+        return Denied(f"{url} refused the fetch ({reason}); ask its owner for access")
     if is_local_damage(stderr):
         return Corrupt(
-            f"the private store or {url} is damaged ({said}); `git fsck` tells which. The private store "
+            f"the private store or {url} is damaged ({reason}); `git fsck` tells which. The private store "
             "can be deleted: its content is fetched again"
         )
-    return Unreachable(f"{url} cannot be reached ({said})")
+    return Unreachable(f"{url} cannot be reached ({reason})")
 
 
 def push_outcomes(updates: Sequence[Update], stdout: str, stderr: str, *, late: str = "") -> dict[str, Pushed]:
@@ -176,9 +176,9 @@ def _outcome(ref: str, flag: str, summary: str, stderr: str) -> Pushed:
         return Pushed(PushOutcome.STALE, reason)
     if reason == "unpacker error" and is_local_damage(stderr):
         return Pushed(PushOutcome.UNREACHABLE, f"nothing was sent: {message_of(stderr)}")
-    said = message_of(stderr)
+    message = message_of(stderr)
     reason = f"{NAME_TAKEN} {reason}" if _is_taken(ref, stderr) else reason
-    return Pushed(PushOutcome.DENIED, f"{reason}: {said}"[:REASON_CHARS_MAX] if said else reason)
+    return Pushed(PushOutcome.DENIED, f"{reason}: {message}"[:REASON_CHARS_MAX] if message else reason)
 
 
 def _is_taken(ref: str, stderr: str) -> bool:
@@ -191,11 +191,11 @@ def _is_permanent(ref: str, stderr: str) -> bool:
 
 
 def _outcome_without_line(stderr: str) -> Pushed:
-    said = message_of(stderr) or "git gave no reason"
+    reason = message_of(stderr) or "git gave no reason"
     if _BAD_CREDENTIALS.search(stderr):
-        return Pushed(PushOutcome.DENIED, f"credentials: {said}")
+        return Pushed(PushOutcome.DENIED, f"credentials: {reason}")
     if _DENIED.search(stderr) or "invalid refspec" in stderr:
-        return Pushed(PushOutcome.DENIED, said)
+        return Pushed(PushOutcome.DENIED, reason)
     if _NEVER_CONNECTED.search(stderr):
-        return Pushed(PushOutcome.UNREACHABLE, said)
-    return Pushed(PushOutcome.UNKNOWN, said)
+        return Pushed(PushOutcome.UNREACHABLE, reason)
+    return Pushed(PushOutcome.UNKNOWN, reason)

@@ -124,5 +124,5 @@ class IsolatedFetch:
     def _why(result: GitResult, patience_s: float) -> str:
         if result.timed_out:
             return f"it took longer than {patience_s:g} s"
-        said = git_output.message_of(result.stderr)
-        return f"it is damaged, or larger than permitted ({said})" if said else "it is larger than permitted"
+        reason = git_output.message_of(result.stderr)
+        return f"it is damaged, or larger than permitted ({reason})" if reason else "it is larger than permitted"

@@ -39,8 +39,8 @@ def init_repository(path: Path) -> None:
     credentials.leave_hook()
     made = spawn(["init", "--quiet", "--", str(path)], {}, LOCAL_S)
     if made.status:
-        said = git_output.message_of(made.stderr)
-        raise Paused(f"git cannot make a repository at {path}: {said}; fix that, then try again")
+        reason = git_output.message_of(made.stderr)
+        raise Paused(f"git cannot make a repository at {path}: {reason}; fix that, then try again")
 
 
 def find_common_dir(path: Path) -> Path | None:

@@ -1,7 +1,7 @@
 """Work trees of the user's repository, made for a task or an agent, and removed: the only writes to it, on request.
 
-A work tree is removed only where that loses nothing (`unsaved`), after its commits that no ref holds have got one
-(`hold`). What git cannot tell counts as work.
+A work tree is removed only if nothing is lost with it (`unsaved`), and after a ref was made for each commit that had
+none (`hold`). If git cannot tell, there may be work in it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from gitcoord.store.git import repo_location
 
 GIT_S = 120.0  # a checkout of a large repository
 OPTIONS = (*program.IN_CHECKOUT, *program.WITHOUT_HOOKS)
-REFLOG_MAX = 1000  # entries of a work tree's HEAD that are looked at
+REFLOG_MAX = 1000  # entries of a work tree's HEAD that are read
 NAMED_MAX = 3  # files that a message names
 DEPTH_MAX = 5  # of repositories in repositories
-IGNORED_MAX = 1_000_000  # files in ignored folders that are looked at: some seconds
+IGNORED_MAX = 1_000_000  # files in ignored folders that are searched, in some seconds
 SHARED = ("--branches", "--tags", "--remotes", "--glob=refs/stash", "--glob=refs/notes")
 """Refs that outlive a work tree. Each one has refs/worktree, refs/bisect and refs/rewritten for itself alone."""
 UNSTAGED = " M"
@@ -62,7 +62,7 @@ def add(top: Path, folder: Path, branch: str, base: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
-    """A work tree as git lists it. `branch` is "" where HEAD is detached; the first one is the clone's own."""
+    """A work tree as git lists it. `branch` is "" if HEAD is detached."""
 
     folder: Path
     commit: str = ""
@@ -71,7 +71,7 @@ class Worktree:
 
 
 def listed(top: Path) -> list[Worktree]:
-    """Return the work trees of a clone, its own first. Raise GitcoordError if git cannot tell."""
+    """Return the work trees of a clone, the main one first. Raise GitcoordError if git fails."""
     found = []
     for part in _git(top, "worktree", "list", "--porcelain", "-z").split("\0\0"):
         fields = {name: value for name, _, value in (line.partition(" ") for line in part.split("\0"))}
@@ -82,18 +82,18 @@ def listed(top: Path) -> list[Worktree]:
 
 
 def is_branch_name(top: Path, name: str) -> bool:
-    """Return whether git takes the name for a branch."""
+    """Return whether git accepts the name for a branch."""
     return bool(_git(top, "check-ref-format", "--branch", name, check=False)) and not name.startswith("-")
 
 
 def ahead_behind(top: Path, commit: str, base: str) -> tuple[int, int]:
-    """Return how many commits `commit` has that `base` lacks, and the reverse. Raise GitcoordError if git cannot."""
+    """Return how many commits `commit` has that `base` lacks, and the reverse. Raise GitcoordError if git fails."""
     ahead, behind = _git(top, "rev-list", "--left-right", "--count", f"{commit}...{base}").split()
     return int(ahead), int(behind)
 
 
 def holds(top: Path, commit: str, file: str, data: bytes | None) -> bool:
-    """Return whether a commit has these bytes in a file; None: whether it has no such file."""
+    """Return whether a commit has a file with these bytes; if `data` is None, whether it has no such file."""
     entry = _git(top, "ls-tree", "-z", "--full-tree", commit, "--", f":(literal){file}").partition("\t")[0]
     if data is None or not entry:
         return data is None and not entry
@@ -103,10 +103,10 @@ def holds(top: Path, commit: str, file: str, data: bytes | None) -> bool:
 
 
 def unsaved(folder: Path, *, but: Collection[str] = ()) -> str:
-    """Return what would be lost with this work tree, beside its commits; "" if nothing would be.
+    """Return what would be lost with this work tree, besides its commits; "" if nothing would be.
 
-    Files that the tree's own .gitignore files name do not count: the repository says that they can be made again.
-    No setting of the user's, no `.git/info/exclude` and no bit of the index hides anything else. `but`: files that
+    Files that the tree's own .gitignore files name do not count, because the repository says that they can be made
+    again. No user's setting, no `.git/info/exclude` and no bit of the index hides anything else. `but` has files that
     are nobody's work.
     """
     try:
@@ -123,7 +123,7 @@ def _unsaved(folder: Path, depth: int, but: Collection[str] = ()) -> str:
     others = [one for one in _paths(folder, "--others", "--exclude-per-directory=.gitignore") if one not in but]
     if others:
         return f"files that are not committed ({_named(others)})"
-    # `h` for assume-unchanged, `S` for skip-worktree: git does not look at these files
+    # `h` for assume-unchanged, `S` for skip-worktree: git does not check these files
     hidden = [one[2:] for one in _paths(folder, "-v") if one[0].islower() or one[0] == "S"]
     hidden = [one for one in hidden if (folder / one).is_symlink() or (folder / one).exists()]
     if hidden:
@@ -137,13 +137,13 @@ def _unsaved(folder: Path, depth: int, but: Collection[str] = ()) -> str:
 
 
 def _ignored_repositories(folder: Path) -> Iterator[Path]:
-    """Yield the clones and work trees in folders that .gitignore names: what is in them is in no list of git's."""
-    looked = 0
+    """Yield the clones and work trees in folders that .gitignore names, whose content git does not list."""
+    searched = 0
     ignored = _paths(folder, "--others", "--ignored", "--exclude-per-directory=.gitignore", "--directory")
     for name in (one for one in ignored if one.endswith("/")):
         for root, folders, files in os.walk(folder / name):
-            looked += len(folders) + len(files)
-            if looked > IGNORED_MAX:
+            searched += len(folders) + len(files)
+            if searched > IGNORED_MAX:
                 raise GitcoordError(f"more than {IGNORED_MAX} ignored files")
             if ".git" in folders or ".git" in files:
                 folders[:] = [one for one in folders if one != ".git"]
@@ -151,9 +151,9 @@ def _ignored_repositories(folder: Path) -> Iterator[Path]:
 
 
 def _unsaved_repository(folder: Path, depth: int) -> str:
-    """Return what would be lost with a submodule, a clone or another work tree, which is removed with the work tree.
+    """Return what would be lost with a submodule, a clone or a work tree inside a work tree that is removed.
 
-    A linked work tree has its commits elsewhere, on branches; all others go with all their refs.
+    A linked work tree has its commits on branches elsewhere. The others lose all their refs.
     """
     if depth < 0:
         return "repositories nested too deep to look at"
@@ -165,10 +165,10 @@ def _unsaved_repository(folder: Path, depth: int) -> str:
 
 
 def hold(folder: Path, prefix: str) -> list[str]:
-    """Give a branch to each commit that only this work tree's HEAD held, now or before it went elsewhere.
+    """Make a branch for each commit that only this work tree's HEAD had, now or before a checkout or reset.
 
-    The branches are `prefix`, `prefix-2` and so on. What an amend or a rebase replaced is not held. Return their names.
-    Raise GitcoordError if git cannot tell.
+    Return the names of the branches: `prefix`, `prefix-2` and so on. Commits that an amend or a rebase replaced get
+    none. Raise GitcoordError if git fails.
     """
     held: list[str] = []
     for commit in _heads(folder):
@@ -178,7 +178,7 @@ def hold(folder: Path, prefix: str) -> list[str]:
 
 
 def _heads(folder: Path) -> Iterator[str]:
-    """Yield the commits that the work tree was at when it turned to others, the newest first."""
+    """Yield the commits that the work tree has, or had before it left them by a checkout or reset, the newest first."""
     head = tip(folder, "HEAD")
     if head:
         yield head
@@ -188,31 +188,31 @@ def _heads(folder: Path) -> Iterator[str]:
     entries = [one.partition(" ") for one in log.splitlines()]
     yield from (
         before[0] for after, before in itertools.pairwise(entries) if _LEFT_HEAD.match(after[2])
-    )  # each entry is the commit after what its words say
+    )  # an entry has the commit after the action that it describes
 
 
 def _new_branch(folder: Path, prefix: str, commit: str) -> str:
     for number in itertools.count(1):
         name = prefix if number == 1 else f"{prefix}-{number}"
         if not tip(folder, f"refs/heads/{name}"):
-            # the empty old value: it must not exist yet
+            # the empty old value says that the ref must not exist yet
             _git(folder, "update-ref", "--end-of-options", f"refs/heads/{name}", commit, "")
             return name
     raise AssertionError
 
 
 def has_new_commits(folder: Path, branch: str, base: str) -> bool:
-    """Return whether the branch holds a commit that `base` does not."""
+    """Return whether the branch has a commit that `base` does not have."""
     return bool(_git(folder, "rev-list", "--max-count=1", f"refs/heads/{branch}", "--not", base, check=False))
 
 
 def remove(top: Path, folder: Path) -> None:
-    """Remove a work tree with all that is in it. Raise GitcoordError if git refuses, as for one that is locked."""
+    """Remove a work tree with its whole content. Raise GitcoordError if git refuses, for example for a locked one."""
     _git(top, "worktree", "remove", "--force", str(folder))
 
 
 def delete_branch(top: Path, branch: str) -> None:
-    """Delete the branch; for one without commits of its own."""
+    """Delete a branch. Use it only for one without commits of its own. A failure is ignored."""
     _git(top, "branch", "--quiet", "-D", "--", branch, check=False)
 
 

@@ -58,7 +58,7 @@ def test_what_is_not_as_the_remote_has_it_now_is_said(top: Path) -> None:
         code_remote.base(top, "", "nowhere")
     (top.parent / "remote.git").rename(top.parent / "away")
     offline, _ = code_remote.base(top, "")
-    assert offline.commit == seen and "origin could not be asked" in offline.note and "saw last" in offline.note
+    assert offline.commit == seen and "origin gave no answer" in offline.note and "saw last" in offline.note
     with pytest.raises(Unreachable, match="no copy of its branch nowhere"):
         code_remote.base(top, "", "nowhere")
     git(top, "remote", "remove", "origin")
