@@ -20,6 +20,7 @@ YES_NO = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no"
 
 
 def profile_name(text: str) -> str:
+    """Return `text` if it is the name of a timing profile. Raise Refused otherwise."""
     if text in PROFILES:
         return text
     raise Refused(f"no profile {text!r}; there are: {', '.join(PROFILES)}")

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from gitcoord.core.errors import GitcoordError
 
 RETRY_S = (1.0, 60.0)  # the first pause after a failure, and the longest: it doubles in between
-TOLD_MAX = 100
+TOLD_MAX = 100  # texts that are remembered, so that none is reported twice
 PARTS_MAX = 1000  # that are remembered as failing; a process has about ten parts
 
 T = TypeVar("T")
@@ -29,15 +29,20 @@ class Component(Protocol):
     agent: str  # its agent's id; "" if it belongs to no single agent
 
     @property
-    def busy(self) -> bool: ...
+    def busy(self) -> bool:
+        """Whether work of it goes on, for which `--once` waits."""
 
-    def is_due(self, now_s: float) -> bool: ...
+    def is_due(self, now_s: float) -> bool:
+        """Return whether `step` has something to do although no round brought news."""
 
-    def step(self, now_s: float) -> bool: ...
+    def step(self, now_s: float) -> bool:
+        """Do one short step. Return True if there may be more to do at once."""
 
-    def ask_to_end(self) -> None: ...
+    def ask_to_end(self) -> None:
+        """Ask running work to end, without waiting for it."""
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """End running work, and wait a few seconds at most."""
 
 
 @dataclass(slots=True)
@@ -119,6 +124,7 @@ class RoundGuard:
     _told: list[str] = field(default_factory=list)
 
     def run(self, part: Callable[[], None]) -> None:
+        """Run `part`. Raise its OSError or GitcoordError, and report any other failure once."""
         try:
             part()
         except (OSError, GitcoordError):
@@ -127,6 +133,7 @@ class RoundGuard:
             self.tell_once("part_failed", f"after a round: {describe_error(wrong)}")
 
     def tell_once(self, kind: str, text: str) -> None:
+        """Report `text`, unless it is one of the last TOLD_MAX texts."""
         if text not in self._told:
             self._told = [*self._told[-TOLD_MAX:], text]
             self.tell(kind, text)

@@ -27,7 +27,8 @@ class Output(Protocol):
 
     flood_bytes: int  # a command that prints more `floods`
 
-    def take(self, chunk: bytes) -> None: ...
+    def take(self, chunk: bytes) -> None:
+        """Take the next part of the output."""
 
 
 class CapturedOutput:

@@ -31,6 +31,7 @@ class StopFlag:
         self._wake.put(None)
 
     def is_set(self) -> bool:
+        """Return whether the stop was requested."""
         return self._set
 
     def wait(self, seconds: float) -> bool:

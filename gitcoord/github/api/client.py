@@ -45,11 +45,8 @@ PULLS_MAX, REVIEWS_MAX, ISSUES_MAX, STATUSES_MAX, COMMENTS_MAX, CHECKS_MAX = 100
 
 
 def _keep_to(address: str, requester: Requester) -> None:
-    """Let `requester` send requests only to the server of `address`.
-
-    Answers contain further addresses, such as the next page of a list. PyGithub sends the token to any subdomain of the
-    server, even by plain HTTP, and only an `assert`, which `python -O` removes, prevents more.
-    """
+    """Let `requester` send requests only to the server of `address`: PyGithub would follow addresses in an answer, and
+    send the token to any subdomain, even by plain HTTP. Only an `assert` excludes other servers."""
 
     def check(url: str) -> None:
         if origin_of(url) != origin_of(address):
@@ -268,10 +265,7 @@ class Client:
         return list(newest.values())
 
     def statuses_of(self, commit: str) -> PaginatedList[CommitStatus]:
-        """Return the statuses as PyGithub's list. Only this package may use it.
-
-        PyGithub's own method uses an address that GitHub no longer documents.
-        """
+        """Return the statuses as PyGithub's list, from an address that GitHub documents. For this package only."""
         there = self.there.get_commit(commit)
         return PaginatedList(CommitStatus, there.requester, f"{there.url}/statuses", None)
 

@@ -39,6 +39,7 @@ class VerifyReport:
     seconds: float = 0.0
 
     def add(self, kind: str, where: str, text: str) -> None:
+        """Add a finding."""
         self.findings.append(VerifyFinding(kind, where, text))
 
 
@@ -104,6 +105,7 @@ class AuditedState(FleetState):
         return all(answer.result() for answer in self._results)
 
     def apply(self, event: Event) -> SequencedEvent:
+        """Fold an event, report it if no honest node can have written it, and make the comparisons at its position."""
         forged = self._forged(event) if self.position >= self.since else None
         sequenced = super().apply(event)
         self.entries.append(conversation.entry(sequenced.position, event))

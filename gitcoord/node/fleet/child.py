@@ -46,6 +46,7 @@ class AgentProcess:
         return time.monotonic() - self.heartbeat_s > max(HUNG_S, HUNG_PROMISES * self.promise_s)
 
     def becomes(self, state: str) -> None:
+        """Set the state, and note the time."""
         self.state, self.changed_s = state, time.monotonic()
 
     def start(self, folder: Path, fleet_file: Path) -> None:

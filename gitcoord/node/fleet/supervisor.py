@@ -284,10 +284,7 @@ def status(home: Home) -> SupervisorStatus | None:
 
 
 def _retryable(step: Callable[[], object]) -> GitcoordError | None:
-    """Run `step`. Return an error that a retry may overcome (the remote, a lock, another fleet's ledger), or None.
-
-    Raise all other errors.
-    """
+    """Run `step`. Return its error if a retry may overcome that (the remote, a lock, another fleet's ledger)."""
     try:
         step()
     except (Unreachable, Lost, LockHeld, Corrupt) as wrong:

@@ -74,6 +74,7 @@ def join(node: Node, agents: Sequence[str]) -> dict[str, Refused]:
 
 
 def is_known(node: Node, agent: str) -> bool:
+    """Return whether the agent is a member, or its joining is in this node's queue."""
     joining = any(e.type == "agent_joined" and e.actor == agent for e in node.disk.pending())
     return joining or node.fleet.members.get(agent) is not None
 

@@ -178,9 +178,7 @@ class TaskWorker:
             )
             return
         self.attempts[task.id] = begun
-        with contextlib.suppress(
-            OSError
-        ):  # the first note has no process id, but the process can be found by its folder
+        with contextlib.suppress(OSError):  # the first note, without a process id, is enough to find it by its folder
             place.occupied_by(begun.command.pid, task.id, task.attempt, self.agent)
         self.say("task", f"{task.id[:8]} begins: {task.title}" + (f" ({place.remark})" if place.remark else ""))
         data: dict[str, Any] = {"attempt": task.attempt}

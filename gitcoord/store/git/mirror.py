@@ -47,6 +47,7 @@ class Mirror:
         self._is_clean = False  # unfinished packs of earlier processes were removed
 
     def fetch(self, *, newcomer: bool, first: Collection[str]) -> Fetched:
+        """Fetch the ledger and the outboxes, as `core.ports.Remote.fetch` describes it."""
         if not self._is_clean:
             maintenance.remove_unfinished(self._path)
             self._is_clean = True

@@ -122,6 +122,7 @@ def sync_files(paths: Iterable[Path]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
+    """Make the entries of a folder durable."""
     if os.name == "nt":  # Windows cannot open a folder
         return
     fd = os.open(folder, os.O_RDONLY)
@@ -132,6 +133,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def loose_path(store: Path, oid: Oid) -> Path:
+    """Return where the file of a loose object is, or would be."""
     return store / "objects" / oid[:2] / oid[2:]
 
 

@@ -136,10 +136,12 @@ class Home:
 
     @property
     def tip(self) -> Oid | None:
+        """Return the newest ledger tip that this node has seen; None if it has seen none. Raise Corrupt."""
         return self._tip()[0]
 
     @property
     def term(self) -> int:
+        """Return the highest term that this node has seen. Raise Corrupt."""
         return self._tip()[1]
 
     def _tip(self) -> tuple[Oid | None, int]:
@@ -156,6 +158,7 @@ class Home:
 
     @property
     def sight(self) -> Sight:
+        """Return when this node saw its ledger, and put it back (`core/round/sight.py`)."""
         rows = self._rows("sight", lambda data: data.split())
         try:
             seen_s, *restored_s = (None if row == b"-" else int(row) for row in rows)
@@ -170,6 +173,7 @@ class Home:
     # Our outbox commits. If another one is in our place, a copy of this clone may have written it
 
     def pushed(self, oid: Oid) -> bool:
+        """Return whether this node was about to push this commit as its outbox."""
         return oid in self._pushed()
 
     def _pushed(self) -> list[Oid]:
@@ -180,6 +184,7 @@ class Home:
         return self._rows("pushed", _whole_rows)
 
     def pushed_last(self) -> Oid | None:
+        """Return the newest outbox commit that this node was about to push; None if there is none."""
         known = self._pushed()
         return known[-1] if known else None
 
@@ -205,6 +210,7 @@ class Home:
 
     @property
     def orphans(self) -> Sequence[bytes]:
+        """Return the lines that a ledger lost and that this node offers again."""
         return self._rows("orphans.log", lambda data: data.split(b"\n")[:-1])
 
     def _rows(self, name: str, split: Callable[[bytes], list[T]]) -> list[T]:
@@ -278,6 +284,7 @@ class Home:
         append_durably(self.path / "events.error.log", as_json(record).encode() + b"\n")
 
     def checkpoint_path(self, agent: str) -> Path:
+        """Return the file that says how far the agent's event handler got. Raise Refused for an invalid id."""
         return self.path / f"agent-{agent_id(agent)}.checkpoint"
 
     def paths(self) -> dict[str, str]:

@@ -54,15 +54,18 @@ class Queue:
 
     @property
     def exists(self) -> bool:
+        """Return whether the home has a queue."""
         return self._head_path.exists()
 
     @property
     def node(self) -> str:
+        """Return the node's id."""
         self._refresh()
         return self._head.node
 
     @property
     def base(self) -> Head:
+        """Return the head of the node's chain before the queue."""
         self._refresh()
         return self._head.base
 

@@ -129,6 +129,7 @@ class Content:
         return {event.key for event in self.events[: head.seq - self.base.seq]}
 
     def after(self, head: Head) -> list[Event]:
+        """Return the chained events after `head`, which the chain has."""
         return self.events[head.seq - self.base.seq :]
 
     def _chain(self, events: Sequence[Event]) -> None:
