@@ -18,7 +18,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.text import Place, fit
 
 SCREEN_CHARS_MAX = 64 * 1024
-PAGE_BYTES_MAX = 512 * 1024  # GitHub takes 1 MiB of a step's summary, and nothing of a longer one
+PAGE_BYTES_MAX = 512 * 1024  # GitHub accepts 1 MiB as a step's summary, and drops a longer one
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -59,7 +59,7 @@ def report(answers: tuple[Path, ...]) -> None:
     try:
         found += [one for value in values for one in annotations.of(value)]
     except (KeyError, TypeError, AttributeError):
-        raise Refused(f"{' '.join(map(str, answers))}: it does not hold the output of a command with --json") from None
+        raise Refused(f"{' '.join(map(str, answers))}: this is not the output of a command with --json") from None
     _put("GITHUB_STEP_SUMMARY", "".join(_summary(now)))
     outputs = {
         "position": now["ledger"]["position"],
@@ -80,19 +80,19 @@ def _values(path: Path) -> Iterator[Mapping[str, Any]]:
     except OSError as wrong:
         raise Refused(f"{path}: {wrong.strerror}") from None
     if len(data) > ANSWER_BYTES_MAX:
-        raise Refused(f"{path} has more than {ANSWER_BYTES_MAX} bytes: ask for less, with --limit")
+        raise Refused(f"{path} has more than {ANSWER_BYTES_MAX} bytes: limit the command's output with --limit")
     for line in data.splitlines():
         if line.startswith(b'{"schema": "gitcoord.'):
             try:
                 yield json.loads(line)
             except ValueError:
                 raise Refused(
-                    f"{path}: its last line is cut off: it does not hold the whole output of a command with --json"
+                    f"{path}: its last line is incomplete: write the whole output of a command with --json to the file"
                 ) from None
 
 
 def _summary(now: dict[str, Any]) -> Iterator[str]:
-    """Return Markdown: the screen of `gitcoord status`, and the newest conversations."""
+    """Yield the job's summary in Markdown: the screen of `gitcoord status`, and the newest conversations."""
     from gitcoord.node import ledger_pages
     from gitcoord.node.operations import local_pages
 
@@ -106,7 +106,7 @@ def _summary(now: dict[str, Any]) -> Iterator[str]:
 
 
 def _put(variable: str, text: str) -> None:
-    """Add to the file that the runner reads when the step has ended."""
+    """Append `text` to the file that `variable` names, which the runner reads after the step; without it, print it."""
     path = os.environ.get(variable)
     if not path:
         for line in text.splitlines():

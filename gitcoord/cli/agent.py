@@ -34,7 +34,7 @@ def command() -> None:
 @command.command("run")
 @click.option("--id", "agents", metavar="ID", multiple=True, help="An agent to run; repeatable")
 @click.option("--profile", type=click.Choice(["local", "lan", "github"]), help="Timings  [default: the fleet's]")
-@click.option("--on-event", metavar="CMD", help="Run this for each event addressed to the agent: JSON on its input")
+@click.option("--on-event", metavar="CMD", help="Run this command for each event addressed to the agent")
 @click.option(
     "--attempts",
     metavar="N",
@@ -45,7 +45,7 @@ def command() -> None:
 )
 @click.option("--reply", is_flag=True, help="With --on-event: send the command's output as the answer")
 @click.option("--capabilities", metavar="LIST", multiple=True, help="The agent's capabilities, such as python,backend")
-@click.option("--exec", "words", metavar="CMD", help="Run this for each task given to it: JSON on its input")
+@click.option("--exec", "words", metavar="CMD", help="Run this command for each task that the agent gets")
 @click.option("--handler", metavar="FILE.py:FUNCTION", help="Call this Python function for each task instead")
 @click.option(
     "--pass-env", metavar="NAME", multiple=True, help="Pass this environment variable to these commands; repeatable"
@@ -148,14 +148,14 @@ def run(
         node.use_profile(profile)
     names = [agent_id(name) for name in agents] or [speaker(node, None)]
     passed = checked(pass_env)
-    work = _contract(words, handler, slots, time_limit, worktree, passed)
+    work = _worker_config(words, handler, slots, time_limit, worktree, passed)
     _tell_withheld(passed, say, concerned=bool(on_event or work))
     stop = StopFlag()
     if until_eof:
         stop.at_eof(sys.stdin.buffer)
-    there = account.of(node, say=say)
-    if there is not None:
-        there.check(stop, wait=wait_for_credentials)
+    github = account.of(node, say=say)
+    if github is not None:
+        github.check(stop, wait=wait_for_credentials)
     Runner(
         node,
         RunOptions(
@@ -173,15 +173,15 @@ def run(
             for_s=for_s,
             say=say,
             wait_for_credentials=wait_for_credentials,
-            components=_components(node, there, say),
-            heartbeat_extras=there.heartbeat_extras if there is not None else dict,
+            components=_components(node, github, say),
+            heartbeat_extras=github.heartbeat_extras if github is not None else dict,
         ),
         stop,
     ).run()
 
 
-def _components(node: Node, there: Account | None, say: Callable[[str, str], None]) -> list[Component]:
-    """Return the jobs that the leader does outside the ledger."""
+def _components(node: Node, github: Account | None, say: Callable[[str, str], None]) -> list[Component]:
+    """Return the parts of `agent run` beside its rounds: the leader's jobs, and the upkeep of GitHub's credentials."""
     from gitcoord.code.conflict_job import ConflictJob
     from gitcoord.code.fetched import Source
     from gitcoord.github.api import account
@@ -189,13 +189,16 @@ def _components(node: Node, there: Account | None, say: Callable[[str, str], Non
 
     source = Source(account.remote_url(node), node.home.path.parent)
     jobs: list[LeaderJob] = [ConflictJob(source, node.home.cache)]
-    if there is None:
+    if github is None:
         return [LeaderJobs(node, jobs, say=say)]
     from gitcoord.github.issue_job import IssueJob
     from gitcoord.github.review_job import ReviewJob
 
-    jobs += [ReviewJob(there.name, there.known, source, there.meter), IssueJob(there.name, there.known, there.meter)]
-    return [there, LeaderJobs(node, jobs, say=say)]
+    jobs += [
+        ReviewJob(github.name, github.known, source, github.meter),
+        IssueJob(github.name, github.known, github.meter),
+    ]
+    return [github, LeaderJobs(node, jobs, say=say)]
 
 
 def _tell_withheld(passed: Sequence[str], say: Callable[[str, str], None], *, concerned: bool) -> None:
@@ -203,10 +206,10 @@ def _tell_withheld(passed: Sequence[str], say: Callable[[str, str], None], *, co
 
     names = withheld(os.environ, pass_env=passed) if concerned else []
     if names:
-        say("withheld", f"commands are not given {', '.join(names)}; --pass-env NAME passes one on")
+        say("withheld", f"commands do not get {', '.join(names)}; --pass-env NAME passes one on")
 
 
-def _contract(
+def _worker_config(
     words: str | None, handler: str | None, slots: int, time_limit: float, worktree: bool, pass_env: Sequence[str]
 ) -> WorkerConfig | None:
     from gitcoord.node.tasks import attempt

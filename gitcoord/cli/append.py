@@ -27,7 +27,7 @@ from gitcoord.features import OWN_EVENTS
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
-ROUND_S = 20.0  # without --wait: the longest wait for one round, or for that of a running agent
+ROUND_S = 20.0  # without --wait: the longest wait for one round, of this command or of a running agent
 
 
 @click.command("append")
@@ -77,8 +77,8 @@ def command(
     """
     if type_ in OWN_EVENTS:
         raise Refused(
-            f"{type_} is an event of gitcoord's own, which its commands write (`gitcoord --help` lists them): give "
-            "your event another type"
+            f"{type_} is one of gitcoord's own event types, which its commands write (`gitcoord --help` lists them): "
+            "give your event another type"
         )
     node = node_here() if wait or parent or recipients or not no_sync else None
     writer = node or writer_here()
@@ -95,29 +95,29 @@ def command(
         would_write(writer, "append", [draft], as_json)
         return
     [event] = writer.append(draft)
-    level, position, trouble = "queued", None, None
+    level, position, error = "queued", None, None
     try:
         if node and wait:
             level, position = node.confirm(event, wait, timeout_s=timeout)
         elif node and not no_sync:
             level, position = node.confirm(event, "sequenced", timeout_s=ROUND_S, rounds=1)
-    except GitcoordError as wrong:  # whatever the remote answered: the event is on this disk, and the user gets its id
+    except GitcoordError as wrong:  # the event is on this disk, whatever the remote answered: the user gets its id
         assert node is not None
         level, position = node.level(event)
-        trouble = wrong
+        error = wrong
     if as_json:
-        void = {"void": str(trouble)} if isinstance(trouble, NoEffect) else {}
+        void = {"void": str(error)} if isinstance(error, NoEffect) else {}
         print_json({"schema": "gitcoord.append/1", "id": event.uid, "level": level, "position": position, **void})
     else:
         echo(f"{event.uid[:8]} {level.upper()}" + (f" at position {position}" if position else ""))
-    if trouble is not None:
-        if wait or isinstance(trouble, NoEffect):
-            raise trouble
-        echo(f"gitcoord: {trouble}", err=True)
+    if error is not None:
+        if wait or isinstance(error, NoEffect):
+            raise error
+        echo(f"gitcoord: {error}", err=True)
 
 
 def _members(node: Node, recipients: Sequence[str]) -> list[str]:
-    """Return the ids of the recipients. Raise Refused if one is not in the fleet: nobody would ever read the event."""
+    """Return the ids of the recipients. Raise Refused if one is not in the fleet, as it could never read the event."""
     from gitcoord.core.lookup import member
     from gitcoord.node.operations import submit
 
@@ -128,7 +128,7 @@ def _number(text: str | None) -> int | None:
     if text is None or text == "new":
         return None
     if not text.isdigit():
-        raise click.BadParameter("a number or `new`", param_hint="--interaction")
+        raise click.BadParameter("give a number or `new`", param_hint="--interaction")
     return int(text)
 
 

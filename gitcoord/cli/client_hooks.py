@@ -1,4 +1,4 @@
-"""`gitcoord hook session-start`, `edit` and `session-end`: what the hooks of AI clients call."""
+"""`gitcoord hook session-start`, `edit` and `session-end`: the commands that the hooks of AI clients run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def client_option(function: F) -> F:
-    """Add --client and --as, whose `{worktree}` is that of the session, which may have begun elsewhere."""
+    """Add --client and --as. `{worktree}` in --as is filled in later, from the client's JSON: the session's folder."""
     acting = click.option("--as", "actor", metavar="ID", help="The acting agent  [default: this clone's agent]")
     client = click.option(
         "--client", type=click.Choice(list(CLIENTS)), required=True, help="Read and answer the JSON of this client"
@@ -33,7 +33,7 @@ def session_start(client: str, actor: str | None) -> None:
     """Tell an AI client's agent what is new: unread messages and open tasks.
 
     The client calls this (`gitcoord setup CLIENT`), with its JSON on standard input, and gets the answer as its own
-    JSON. Where gitcoord itself is in trouble, it says so and lets the client go on.
+    JSON. If gitcoord itself fails, it prints the reason and lets the client go on.
 
     \b
     Example:
@@ -47,11 +47,11 @@ def session_start(client: str, actor: str | None) -> None:
 @click.command("edit")
 @client_option
 def edit(client: str, actor: str | None) -> None:
-    """Warn an AI client's agent before it edits what another agent reserved, or refuse the edit.
+    """Warn an AI client's agent before it edits paths that another agent reserved, or refuse the edit.
 
-    The setting `hook` (warn or refuse) decides. As far as this clone knows: the remote is not asked. The client calls
-    this (`gitcoord setup CLIENT`), with its JSON on standard input. Where gitcoord itself is in trouble, it says so
-    and lets the edit pass.
+    The setting `hook` (warn or refuse) decides. The check uses the state of this clone: the remote is not asked. The
+    client calls this (`gitcoord setup CLIENT`), with its JSON on standard input. If gitcoord itself fails, it prints
+    the reason and lets the edit pass.
 
     \b
     Example:
@@ -69,7 +69,7 @@ def edit(client: str, actor: str | None) -> None:
 @click.command("session-end")
 @client_option
 def session_end(client: str, actor: str | None) -> None:
-    """Give back reservations and say where the work is, when an AI client's session ends.
+    """Release an AI client's reservations when its session ends, and report where the work is.
 
     The client calls this (`gitcoord setup CLIENT`), with its JSON on standard input.
 
@@ -79,26 +79,26 @@ def session_end(client: str, actor: str | None) -> None:
     """
     from gitcoord.integrations import client_sessions
 
-    def give_back(call: ClientCall, agent: str) -> dict[str, str]:
+    def release(call: ClientCall, agent: str) -> dict[str, str]:
         client_sessions.end(call, agent)
         return {}
 
-    _answer(client, actor, give_back)
+    _answer(client, actor, release)
 
 
-def _answer(client: str, actor: str | None, what: Callable[[ClientCall, str], dict[str, str]]) -> None:
+def _answer(client: str, actor: str | None, handle: Callable[[ClientCall, str], dict[str, str]]) -> None:
     """Read the call, and print the answer as the client's JSON. No trouble of gitcoord's own stops the client."""
     from gitcoord.core.names import in_worktree
     from gitcoord.integrations import client_calls
     from gitcoord.store.git import repo_location
 
-    told: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     try:
         data = sys.stdin.buffer.read(client_calls.INPUT_BYTES_MAX + 1)
         call = client_calls.parse(data, os.environ, Path.cwd())
         named = actor or os.environ.get("GITCOORD_AGENT") or ""
         agent = in_worktree(named, repo_location.worktree_title(call.place)) if "{" in named else named
-        told = what(call, agent)
+        answer = handle(call, agent)
     except (GitcoordError, OSError, ValueError) as wrong:
         echo(f"gitcoord: not checked: {wrong}", err=True)
-    print_json(client_calls.answer(CLIENTS[client].dialect, **told))
+    print_json(client_calls.answer(CLIENTS[client].dialect, **answer))

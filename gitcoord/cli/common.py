@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 REDRAW_S = 1.0
 ALLOW_SECRET = "gitcoord.allow_secret"
-WHOLE_SENTENCE = 1000  # characters, more than any has
+WHOLE_SENTENCE = 1000  # characters, more than any help sentence has
 CHATTER = (
     "start",
     "checking",
@@ -43,7 +43,7 @@ CHATTER = (
 
 
 class Noun(click.Group):
-    """A group whose help shows each command's sentence whole, which click would cut; it tells what there is."""
+    """A group of commands. Its help shows each sentence uncut; an unknown command gets the list of known ones."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -67,14 +67,16 @@ class Noun(click.Group):
 
 
 def echo(text: str, *, err: bool = False, place: Place = Place.LINES) -> None:
-    """Print for a person. Nothing else prints: all that others wrote goes through here, so that a new command is
-    safe without further care. `Place.DATA` is for several lines of our own, and for commands to a workflow's runner.
+    """Print text for a person. Characters in it that could act on the terminal are made harmless.
+
+    All commands print with this function or `draw`, so that a new command is safe without further care. `Place.DATA`
+    is for several lines of our own, and for commands to a workflow's runner.
     """
     click.echo(fit(text, place), err=err)
 
 
 def draw(lines: Iterable[Line]) -> None:
-    """Print lines with their styles, where a terminal has them."""
+    """Print lines, with their styles if standard output is a terminal."""
     if not sys.stdout.isatty():
         for line in lines:
             echo("".join(fit(words, Place.LINE) for words, _ in line))
@@ -87,7 +89,7 @@ def draw(lines: Iterable[Line]) -> None:
 
 
 def styled(line: Line) -> Text:
-    """Return a line for rich."""
+    """Return the line as text of rich, with its styles."""
     from rich.text import Text
 
     return Text.assemble(*((fit(words, Place.LINE), style) for words, style in line))
@@ -128,13 +130,13 @@ def watch_option(function: F) -> F:
     return click.option("--watch", is_flag=True, help="Show the answer again when it changes, until Ctrl-C")(function)
 
 
-def show_again(look: Callable[[], T], show: Callable[[T], None], *, watch: bool) -> None:
-    """Show what `look` answers: once, or whenever it is another answer."""
-    shown = look()
+def show_again(ask: Callable[[], T], show: Callable[[T], None], *, watch: bool) -> None:
+    """Show the answer of `ask`: once, or with `watch` again whenever it changes, each REDRAW_S."""
+    shown = ask()
     show(shown)
     while watch:
         time.sleep(REDRAW_S)
-        answer = look()
+        answer = ask()
         if answer != shown:
             show(answer)
         shown = answer
@@ -155,7 +157,7 @@ def node_here() -> Node:
 
 
 def writer_here() -> Writer:
-    """Open that node for writing only, for commands that read nothing of the fleet."""
+    """Open that node for writing only, for commands that need no state of the fleet, which takes time to load."""
     from gitcoord.node.writer import Writer, find_home
 
     found = Writer(find_home(Path.cwd()))
@@ -171,7 +173,7 @@ def _apply_allow_secret(writer: Writer) -> None:
 
 
 def tell(kind: str, text: str) -> None:
-    """Print a remark of the protocol to the terminal."""
+    """Print a notice of the protocol on standard error. `kind` is for logs only."""
     echo(f"gitcoord: {text}", err=True)
 
 

@@ -155,7 +155,7 @@ def unset(name: str, of_node: bool, actor: str | None, dry_run: bool, as_json: b
 
 
 def settings(node: Node) -> dict[str, Setting]:
-    """Return every setting by name."""
+    """Return all settings of node and fleet by name, with the values in effect here and their sources."""
     from gitcoord.features.settings import Settings
     from gitcoord.node import config as preferences
     from gitcoord.store.git.url import without_secret
@@ -163,10 +163,10 @@ def settings(node: Node) -> dict[str, Setting]:
 
     fleet: Settings = node.fleet.states["settings"].settings
     own, found = node.home.config(), {}
-    counts = preferences.effective(node.home, os.environ)
+    effective = preferences.effective(node.home, os.environ)
     defaults = Config(fleet_id="", remote="")
     for name, (_, words) in preferences.NODE.items():
-        value, source = getattr(counts, name), "node"
+        value, source = getattr(effective, name), "node"
         if os.environ.get(preferences.variable(name), "").strip():
             source = "environment"
         elif name == "agent" and node.home.worktree_agent is not None:
@@ -191,7 +191,7 @@ def settings(node: Node) -> dict[str, Setting]:
 def _change(
     node: Node, name: str, text: str | None, *, of_node: bool, actor: str | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Set (None: unset) `name` in its scope, and report it."""
+    """Set `name` in its scope (`text` None: to its default), and print the result. Raise Refused."""
     from gitcoord.features.settings import Settings
     from gitcoord.node import config as preferences
 
@@ -222,7 +222,7 @@ def _change(
 
 
 def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]:
-    """Return what the node's file would hold, and the setting's value there."""
+    """Return the node's changed configuration, which is not saved yet, and the setting's value in it."""
     from gitcoord.node import config as preferences
     from gitcoord.node.membership.shared_remote import absolute_remote, checked_mirror
     from gitcoord.store.git.url import without_secret
@@ -232,7 +232,7 @@ def _node_changed(node: Node, name: str, text: str | None) -> tuple[Config, Any]
         raise Refused(f"{name} is a setting of the fleet: leave --node out")
     config = node.home.config()
     if text is None and name == "remote":
-        raise Refused("a node needs a remote: set another one")
+        raise Refused("a node needs a remote: change it with `gitcoord config set remote URL`")
     value = getattr(Config(fleet_id="", remote=""), name) if text is None else preferences.read(name, text)
     if name in ("remote", "mirror"):
         if without_secret(value) != value:
@@ -274,7 +274,7 @@ def _write(node: Node, draft: Draft) -> str:
 
 
 def _value(name: str, text: str) -> Any:
-    """Parse what a person typed, for the setting's model: JSON, a plain word, or words separated by commas."""
+    """Return the value that `text` means for the setting: JSON, a plain word, or a list of words with commas."""
     from gitcoord.features.settings import Settings
 
     if isinstance(Settings.model_fields[name].default, list) and not text.startswith("["):

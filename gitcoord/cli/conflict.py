@@ -48,9 +48,10 @@ def check(
 ) -> None:
     """Merge branches on trial, with each other and with the base, and list conflicts.
 
-    Without REF: all branches, local and fetched, that the base does not hold. Nothing in the repository is changed.
-    The worst conflict comes first; at the end, an order of merging that conflicts least.
-    In a fleet's clone no two commits are tried twice; elsewhere nothing is kept, and all are tried each time.
+    Without REF: all branches, local and fetched, that are not merged into the base. Nothing in the repository is
+    changed. The worst conflict comes first; at the end comes an order of merging with the fewest conflicts.
+
+    A fleet's clone caches the result of each trial merge; any other clone repeats all of them each time.
 
     \b
     Example:
@@ -61,7 +62,7 @@ def check(
     from gitcoord.code.objects import Repository
 
     if prs and refs:
-        raise click.UsageError("--prs checks all open pull requests: leave REF out")
+        raise click.UsageError("--prs checks all open pull requests: leave out REF")
     if dry_run and not record:
         raise click.UsageError("--dry-run needs --record: without --record nothing is written")
     node = node_if_any()
@@ -78,7 +79,7 @@ def check(
             merge_cache.save(node.home.cache, repository, found.outcomes)
     drafts: list[Draft] = []
     if record and node is not None:
-        drafts = _news(
+        drafts = _events_to_record(
             node, found.conflicts, speaker(node, actor), [one for one in (*chosen, onto) if one is not None], names
         )
         if dry_run:
@@ -132,7 +133,7 @@ def _pulls(
     known, forge = credentials.required(os.environ), at(node, None)
     with Client(forge.name, known) as client:
         source = forge.source(client)
-        assert source is not None  # it is the remote here
+        assert source is not None  # `at` without a name returns the remote of this clone
         found = pull_refs.opened(client, repository, source, agents, base=base)
     return found.refs, found.base, found.names
 
@@ -198,19 +199,21 @@ def _show(found: ConflictReport, base: str) -> None:
         )
 
 
-def _news(node: Node, found: list[Conflict], actor: str, looked_at: list[Ref], names: dict[str, str]) -> list[Draft]:
-    """Return the events to record, by the remote's names, as the leader does: each conflict is one conversation."""
+def _events_to_record(
+    node: Node, found: list[Conflict], actor: str, checked: list[Ref], names: dict[str, str]
+) -> list[Draft]:
+    """Return the events to record. Branches have the remote's names, as in the leader's events on the same conflict."""
     from gitcoord.code import conflict_events
     from gitcoord.features import conflicts
     from gitcoord.node.operations import submit
 
-    shared, refs = conflict_events.shared(found, looked_at, names)
-    proposals = conflicts.news(
+    shared, refs = conflict_events.shared(found, checked, names)
+    new_events = conflicts.news(
         submit.context(node, actor).state("conflicts"),
         conflict_events.to_payloads(shared),
         conflict_events.names_of(refs),
     )
-    return submit.drafted(node, proposals, actor)
+    return submit.drafted(node, new_events, actor)
 
 
 def _record(node: Node, drafts: list[Draft]) -> None:
@@ -218,5 +221,5 @@ def _record(node: Node, drafts: list[Draft]) -> None:
         node.append(one, on_secret=OnSecret.HIDE)
         tell("recorded", one.content)
     if drafts:
-        with contextlib.suppress(GitcoordError):  # it is queued, and goes out with the next round
+        with contextlib.suppress(GitcoordError):  # the events are queued, and the next round pushes them
             node.sync()

@@ -22,15 +22,15 @@ FAST_AGENTS, AGENTS = 3, 5
     "--agents",
     metavar="N",
     type=click.IntRange(2, 10),
-    help=f"Number of agents.  [default: {AGENTS}; {FAST_AGENTS} with --fast]",
+    help=f"Number of agents  [default: {AGENTS}; {FAST_AGENTS} with --fast]",
 )
 @click.option("--fast", is_flag=True, help="Use fewer agents and events")
 @click.option("--keep", is_flag=True, help="Keep the temporary folder")
 def command(agents: int | None, fast: bool, keep: bool) -> None:
     """Run a demonstration with real processes: join, talk, outage, failover, snapshots, verification.
 
-    It plays in a temporary folder, touches nothing else, and needs no network. Every promise is checked as it is
-    made; exit code 1 if one was broken, and then the folder is kept.
+    The demonstration runs in a temporary folder, changes nothing else, and needs no network. It checks each promise
+    of gitcoord. If one is broken, the exit code is 1 and the folder is kept.
 
     \b
     Example:

@@ -49,7 +49,7 @@ def would(
 
 
 def events(drafts: Sequence[Draft]) -> list[dict[str, Any]]:
-    """Return the JSON of events that would be written, without the fields that they get at the write."""
+    """Return the events that would be written as JSON rows, without the fields that are set by writing them."""
     return [
         {"type": one.type, "content": one.content, "data": one.data, "to": list(one.to), "re": one.re} for one in drafts
     ]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Printer = Callable[[FleetState, int | None, str, Event], None]
 
-LOOK_S = 0.1  # while following: the pause between two checks of this node's files
+POLL_S = 0.1  # while following: the pause between two checks of this node's files
 
 
 @click.command("events")
@@ -50,7 +50,7 @@ def command(
 ) -> None:
     """List events, newest last; events that are not sequenced yet follow, marked.
 
-    The remote is asked once before the events are listed. Imported events have their original author and time.
+    The command syncs once first. Imported events are shown with their original author and time.
 
     \b
     Example:
@@ -96,7 +96,7 @@ class EventFilter:
     after: int = 0  # position
     from_time: str | None = None
 
-    def has(self, event: Event) -> bool:
+    def matches(self, event: Event) -> bool:
         if self.types and event.type not in self.types:
             return False
         authors = (event.actor, event.shown_actor)
@@ -104,8 +104,8 @@ class EventFilter:
             return False
         return self.from_time is None or _comparable(event.shown_timestamp) >= self.from_time
 
-    def may_have(self, line: bytes) -> bool:
-        """Return False if the line certainly holds no such event, so that most lines need not be parsed."""
+    def may_match(self, line: bytes) -> bool:
+        """Return False if the line certainly does not match, so that most lines need not be parsed."""
         from gitcoord.core.format.raw_line import may_name, times_in, type_of
 
         if self.types and type_of(line) not in self.types:
@@ -122,9 +122,9 @@ def sequenced(node: Node, wanted: EventFilter, *, newest_first: bool = False) ->
     read = node.replica.branch.line_at()
     for position in _positions(node, wanted, newest_first):
         line = read(position)
-        if wanted.may_have(line):
+        if wanted.may_match(line):
             event = parse(line)
-            if wanted.has(event):
+            if wanted.matches(event):
                 yield position, event
 
 
@@ -146,18 +146,18 @@ def _newest(node: Node, wanted: EventFilter, limit: int | None) -> Iterable[tupl
 
 
 def _waiting(node: Node, wanted: EventFilter) -> Iterator[tuple[str, Event]]:
-    """Return pending events and, if asked for, live heartbeats, with their levels. They have no position yet to be
-    `after`."""
+    """Yield the wanted pending events and live heartbeats, with their levels. `after` does not apply: they have no
+    position yet."""
     from gitcoord.cli import shown
     from gitcoord.node import peers
 
     fleet = node.fleet
     for level, event in peers.pending(node):
-        if wanted.has(event) and wanted.interaction in (None, shown.interaction(fleet, event, None)):
+        if wanted.matches(event) and wanted.interaction in (None, shown.interaction(fleet, event, None)):
             yield level, event
     if "heartbeat" in wanted.types and wanted.interaction is None:
         for heartbeat in peers.live_heartbeats(node):
-            if wanted.has(heartbeat):
+            if wanted.matches(heartbeat):
                 yield "live", heartbeat
 
 
@@ -172,13 +172,14 @@ def following(node: Node, wanted: EventFilter, *, after: int, sync: bool) -> Ite
         if position > after:
             yield from sequenced(node, EventFilter(wanted.types, wanted.actors, wanted.interaction, after, None))
             after = position
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
 
 
 def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
     """Do one round, unless a running agent does them, or the last round was less than `fresh_s` ago.
 
-    A failure is reported, not raised: the local state can be shown.
+    Return whether the remote could be reached. A failure is printed (unless `quiet`), not raised, because the local
+    state can still be shown.
     """
     import filelock
 
@@ -189,8 +190,8 @@ def refresh(node: Node, *, quiet: bool = False, fresh_s: float = 0.0) -> bool:
         if not progress.online and not quiet:
             echo(f"gitcoord: {progress.problem}; showing the local state", err=True)
         return progress.online
-    _, looked_s = peers.observations(node.home.cache)
-    if looked_s is not None and 0 <= time.time() - looked_s < fresh_s:
+    _, synced_s = peers.observations(node.home.cache)
+    if synced_s is not None and 0 <= time.time() - synced_s < fresh_s:
         return True
     try:
         node.sync()

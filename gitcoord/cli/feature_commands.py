@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic.fields import FieldInfo
 
+from gitcoord.cli import field_options
 from gitcoord.cli.common import (
     Noun,
     allow_secret_option,
     as_option,
-    content_or_stdin,
     echo,
     json_option,
     node_here,
@@ -26,10 +24,7 @@ from gitcoord.cli.common import (
 from gitcoord.cli.dry_run import dry_run_option, would_write
 from gitcoord.cli.events import refresh
 from gitcoord.cli.tables import detail, print_table
-from gitcoord.core import times
-from gitcoord.core.commands import FROM_FILE, ROWS_MAX, Answer, Command, Query
-from gitcoord.core.errors import Refused
-from gitcoord.core.fields import READS_SPAN, Metavar, markers
+from gitcoord.core.commands import ROWS_MAX, Answer, Command, Query
 from gitcoord.features import FEATURES, LISTED
 
 if TYPE_CHECKING:
@@ -71,97 +66,9 @@ def _group_help(word: str, found: Mapping[str, Command | Query]) -> str:
 def _click(name: str, what: Command | Query) -> click.Command:
     run: Callable[..., None] = _runs_command(name, what) if isinstance(what, Command) else _runs_query(name, what)
     for field_name, field in reversed(what.arguments.model_fields.items()):
-        run = _parameter(field.alias or field_name, field, field_name in what.positional)(run)
+        run = field_options.decorator(field.alias or field_name, field, field_name in what.positional)(run)
     lines = "\n".join(f"  {line}" for line in (*what.before, what.example))
     return click.command(name.split(" ")[-1], help=f"{what.help}.\n\n\b\nExample:\n{lines}")(run)
-
-
-def _parameter(name: str, field: FieldInfo, positional: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add one argument or option; values stay text here, the model parses them."""
-    kind = _inner(field.annotation)
-    many = get_origin(kind) is list
-    inner = _inner(get_args(kind)[0]) if many else kind
-    choice = click.Choice(get_args(inner), case_sensitive=False) if get_origin(inner) is Literal else None
-    if positional:
-        required = field.is_required()
-        metavar = f"{name.upper().removesuffix('S')}..." if many else name.upper()
-        shown = metavar if required else f"[{metavar}]"
-        return click.argument(
-            name,
-            metavar=None if choice else shown,
-            type=choice,  # click names the choices
-            nargs=-1 if many else 1,
-            required=required,
-        )
-    option = f"--{name.replace('_', '-')}"
-    text = f"{field.description}{'; repeatable' if many else ''}{_default(field)}"
-    if inner is bool:
-        return click.option(option, name, is_flag=True, default=None, help=text)
-    kinds: dict[Any, str] = {int: "N", float: "X", dict: "JSON"}
-    metavar = _metavar(field) or kinds.get(get_origin(inner) or inner, "TEXT")
-    return click.option(
-        option,
-        name,
-        type=choice,
-        multiple=many,
-        required=field.is_required(),
-        help=text,
-        metavar=None if choice else metavar,
-    )
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required() or field.default_factory is not None or field.default in (None, "", False, [], {}):
-        return ""
-    shown = times.in_words(field.default) if _is_span(field) else field.default
-    return f"  [default: {shown.lower() if get_origin(_inner(field.annotation)) is Literal else shown}]"
-
-
-def _is_span(field: FieldInfo) -> bool:
-    return READS_SPAN in markers(field)
-
-
-def _metavar(field: FieldInfo) -> str | None:
-    return next((one.word for one in markers(field) if isinstance(one, Metavar)), None)
-
-
-def _inner(annotation: Any) -> Any:
-    """Return the annotation without `Annotated` and `| None`."""
-    if hasattr(annotation, "__metadata__"):
-        return _inner(annotation.__origin__)
-    options = [one for one in get_args(annotation) if one is not type(None)]
-    if type(None) in get_args(annotation) and len(options) == 1:
-        return _inner(options[0])
-    return annotation
-
-
-def raw_arguments(values: Mapping[str, Any], what: Command | Query) -> dict[str, Any]:
-    """Return the arguments of a command line, with `-` replaced by standard input and a file's name by its text."""
-    raw_args = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if value is not None and value != ()
-    }
-    files = {
-        field.alias or name
-        for name, field in what.arguments.model_fields.items()
-        if field.json_schema_extra == FROM_FILE
-    }
-    return {
-        name: content_or_stdin(value) if value == "-" else _text_of(str(value)) if name in files else value
-        for name, value in raw_args.items()
-    }
-
-
-def _text_of(name: str) -> str:
-    """Return the text of the file of that name; if there is none, the name, which may name something in the ledger."""
-    path = Path(name)
-    if not path.is_file():
-        return name
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise Refused(f"{name} cannot be read: {wrong}") from None
 
 
 # Commands
@@ -184,7 +91,7 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
         from gitcoord.node.operations import submit
 
         node = node_here()
-        who, raw_args = speaker(node, actor), raw_arguments(values, what)
+        who, raw_args = speaker(node, actor), field_options.raw_arguments(values, what)
         if dry_run:
             drafts = submit.drafted(node, submit.propose(node, what, raw_args, actor=who), who)
             would_write(node, name.replace(" ", "."), drafts, as_json)
@@ -241,11 +148,11 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
         from gitcoord.node.operations import submit
 
         node = node_here()
-        who = actor or _whoever(node)
-        raw_args, complained = raw_arguments(values, what), False
+        who = actor or _actor_if_any(node)
+        raw_args, complained = field_options.raw_arguments(values, what), False
         beside: Answer = {}
 
-        def look() -> Sequence[Answer] | Answer:
+        def fetch() -> Sequence[Answer] | Answer:
             nonlocal complained, beside
             if not no_sync:  # report an outage once
                 complained = not refresh(node, quiet=complained, fresh_s=node.local.profile.poll_s)
@@ -253,7 +160,7 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
             beside = submit.beside(node, what, raw_args, actor=who)
             return answer[after : after + limit] if isinstance(answer, Sequence) else answer
 
-        show_again(look, lambda answer: _show_answer(name, what, raw_args, answer, beside, as_json), watch=watch)
+        show_again(fetch, lambda answer: _show_answer(name, what, raw_args, answer, beside, as_json), watch=watch)
 
     if not what.columns:
         return run
@@ -268,8 +175,8 @@ def _runs_query(name: str, what: Query) -> Callable[..., None]:
     )(run)
 
 
-def _whoever(node: Node) -> str:
-    """Return the acting agent, or "" if none is set: reading needs no name."""
+def _actor_if_any(node: Node) -> str:
+    """Return the acting agent, or "" if none is set: a query needs none."""
     return os.environ.get("GITCOORD_AGENT") or node.config.agent or ""
 
 
@@ -287,7 +194,7 @@ def _show_answer(
     elif isinstance(answer, Sequence):
         if answer:
             print_table(what.columns, answer)
-        else:  # beside the output: a program that counts lines counts none
+        else:  # on standard error, so that a program that counts lines counts none
             echo(_nothing(what, raw_args), err=True)
         if beside.get("note"):
             echo(f"gitcoord: {beside['note']}", err=True)

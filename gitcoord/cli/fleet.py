@@ -27,7 +27,7 @@ from gitcoord.core.errors import GitcoordError
 if TYPE_CHECKING:
     from gitcoord.node.fleet.supervisor import SupervisorStatus
 
-STOP_S = 60.0  # the supervisor gives its agents less than that
+STOP_S = 60.0  # longer than the supervisor waits for its agents
 
 
 @click.group("fleet", cls=Noun)
@@ -50,7 +50,7 @@ def start(file: Path, check: bool, dry_run: bool, as_json: bool) -> None:
 
     FILE is TOML, with a table [agents.NAME] for each: capabilities, role, depends_on, backup, slots, exec (the command
     for its tasks) or handler (FILE.py:FUNCTION, relative to the fleet file), lead, about, and pass_env: the names of
-    variables that look like credentials, such as GITHUB_TOKEN, and are given to its command all the same. An agent
+    variables that look like credentials, such as GITHUB_TOKEN, which its command gets only if they are named. An agent
     that crashes is restarted when the leader requests it, by the fleet's setting `recovery`.
     GITCOORD_FLEET_FOLDER names the folder of FILE for the commands.
 
@@ -110,7 +110,9 @@ def stop(dry_run: bool, as_json: bool) -> None:
         until_s = time.monotonic() + STOP_S
         while supervisor.status(home) is not None:
             if time.monotonic() > until_s:
-                raise GitcoordError(f"process {found.pid} did not end in {STOP_S:.0f} s: see what its agents do")
+                raise GitcoordError(
+                    f"process {found.pid} did not end in {STOP_S:.0f} s: `gitcoord fleet status` shows its agents"
+                )
             time.sleep(0.1)
     if as_json:
         print_json({"schema": "gitcoord.fleet.stop/1", "stopped": found is not None})
@@ -147,7 +149,7 @@ def _show(found: SupervisorStatus | None, as_json: bool) -> None:
         )
         return
     if found is None:
-        echo("no supervisor runs on this node: gitcoord fleet start FILE")
+        echo("no supervisor runs on this node: start one with `gitcoord fleet start FILE`")
         return
     echo(f"process {found.pid} runs {found.file}")
     for one in found.agents:

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Forge:
-    """`name` is "owner/name"; `remote` is how the clone here reaches it, None where it is another repository."""
+    """`name` is OWNER/NAME. `remote`: how this clone reaches it; None for another repository than the clone's own."""
 
     name: str
     remote: Source | None
 
     @property
-    def told(self) -> str:
-        """Return the name that events use: the fleet's own repository has none."""
+    def repo_in_events(self) -> str:
+        """Return `repo` in events about the repository: "" for the fleet's own one."""
         return "" if self.remote is not None else self.name
 
     def source(self, client: Client) -> Source | None:
-        """Return where its commits can be fetched from."""
+        """Return where git can fetch its commits; None if GitHub names no URL."""
         from gitcoord.code.fetched import Source
 
         if self.remote is not None:
@@ -47,7 +47,10 @@ def node_if_any() -> Node | None:
 
 
 def at(node: Node | None, repo: str | None) -> Forge:
-    """Return the repository that `--repo` names, otherwise that of the remote here. Raise Refused."""
+    """Return the repository that `--repo` names, otherwise that of the remote.
+
+    Raise Refused if that is not on GitHub.
+    """
     from gitcoord.code.fetched import Source
     from gitcoord.github.api import urls
     from gitcoord.node.membership.shared_remote import code_remote

@@ -1,4 +1,4 @@
-"""`gitcoord inbox --failed`: events that the agent's handler failed on; the feature has the inbox itself."""
+"""`gitcoord inbox --failed`: events that the agent's handler failed on. `features/messages` has the inbox itself."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "author", "type", "text", "attempts", "reason", "at", "replay")
 HELP = """
 
---failed shows the events that the command of `agent run --on-event` failed on so often (--attempts) that they were set
-aside, on this node, for this agent. --replay has them handled again, or the one whose id it names: by the `agent run`
-that runs, before what is new, or by the next one. One that fails as often again is set aside again.
+--failed lists the events that were set aside on this node: for each, the command of `agent run --on-event` failed as
+often as --attempts permits. With --replay, the running `agent run` (or the next one) handles all of them again, or the
+one with this ID, before new events. An event that fails as often again is set aside again.
 """
 EXAMPLE = "\n  gitcoord inbox --failed\n  gitcoord inbox --failed --replay"
 

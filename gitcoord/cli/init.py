@@ -111,7 +111,7 @@ def command(
         remote = _on_github(path, github, remote, public, before)
     local = _place(path, remote, local, shared, mirror, yes, before)
     if not local:
-        _ready(path, remote)
+        _check_credentials(path, remote)
     asked = InitRequest(
         agent=name,
         remote=remote,
@@ -156,7 +156,7 @@ def command(
 def _place(
     path: Path, remote: str | None, local: bool, shared: bool, mirror: str | None, yes: bool, actions: list[str]
 ) -> bool:
-    """Return whether the register is to be in this clone; ask on a terminal, where nothing says it."""
+    """Return whether the register is to be in this clone; ask if no option tells, and a person is at the terminal."""
     from gitcoord.node.membership.shared_remote import profile_for
     from gitcoord.store.git import local_repo
 
@@ -195,8 +195,8 @@ def _on_github(path: Path, name: str, remote: str | None, public: bool, actions:
     return repositories.connect(path.resolve(), name, public=public, messages=actions)
 
 
-def _ready(path: Path, remote: str | None) -> None:
-    """Check the credentials for a remote on GitHub BEFORE anything is created with them."""
+def _check_credentials(path: Path, remote: str | None) -> None:
+    """Check the credentials for a remote on GitHub BEFORE anything is created with them. Raise CredentialsRefused."""
     from gitcoord.github.api import account
     from gitcoord.store.git import local_repo
 

@@ -221,9 +221,9 @@ def _traced() -> str:
 
 
 def _unforeseen(wrong: Exception) -> str:
-    """Describe an exception that no command handles: a trouble of the machine, or a fault of the program.
+    """Return the message for an exception that no command handles: the machine failed, or the program has a bug.
 
-    The disk may refuse where no write pauses the node, such as a lock or a folder that cannot be created.
+    A full disk is handled here only if a lock or a folder cannot be created: any other write pauses the node.
     """
     from gitcoord.store import files
 

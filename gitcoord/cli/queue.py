@@ -37,8 +37,8 @@ def command() -> None:
 def list_(watch: bool, as_json: bool) -> None:
     """List events that are not sequenced yet, oldest first.
 
-    QUEUED: only on this disk. DURABLE: on the remote too, it gets its place with the next round of anyone. If it does
-    not come into the ledger today, because its author wrote too much without effect, the last line says why.
+    QUEUED: only on this disk. DURABLE: also on the remote, so that the next round of any node sequences it. If no
+    event can be sequenced today, because its author wrote too many without effect, the last line says so.
 
     \b
     Example:
@@ -78,9 +78,9 @@ def _show(node: Node, waiting: list[tuple[str, Event]], as_json: bool) -> None:
 def drop(id_: str, force: bool, dry_run: bool, as_json: bool) -> None:
     """Drop the event ID (or the beginning of its id) from the queue, forever.
 
-    For an event that a hook of the remote refuses because of what it says: nobody has seen it, and what is queued
-    behind it can go on. One that is on the remote already (DURABLE) is anybody's to put into the log: --force only
-    stops offering it.
+    Use it for an event whose content a hook of the remote rejects: nobody has seen the event, and without it the events
+    behind it can be pushed. Any node may sequence an event that is on the remote already (DURABLE): for such an event
+    --force only stops offering it.
 
     \b
     Example:
@@ -115,7 +115,9 @@ def _no_round(node: Node) -> Iterator[None]:
         with node.home.sync_lock.acquire(timeout=LOCK_S):
             yield
     except filelock.Timeout:
-        raise NotConfirmed("another process of this node is syncing and does not end: try again") from None
+        raise NotConfirmed(
+            f"another process of this node has been syncing for {LOCK_S:.0f} s: try again when it has ended"
+        ) from None
 
 
 def _named(waiting: list[tuple[str, Event]], short: str) -> tuple[str, Event]:

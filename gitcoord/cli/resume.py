@@ -39,7 +39,7 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     # Check that writing works, even if the pause could not be recorded.
     reason = files.resume(node.home.path, dry_run=dry_run)
     paused_s = max(0.0, time.time() - since_s)
-    draft = _news(node, actor, reason, paused_s) if reason is not None else None
+    draft = _error_event(node, actor, reason, paused_s) if reason is not None else None
     if dry_run:
         would(
             "resume",
@@ -49,9 +49,9 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
         )
         return
     if reason is None:
-        _say(as_json, "nothing to resume", None, None)
+        _report(as_json, "nothing to resume", None, None)
         return
-    _say(
+    _report(
         as_json,
         f"resumed after {times.roughly(paused_s)}: {reason}",
         reason,
@@ -59,8 +59,8 @@ def command(actor: str | None, dry_run: bool, as_json: bool) -> None:
     )
 
 
-def _news(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft | None:
-    """Return the event for the fleet; None if no agent is set."""
+def _error_event(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft | None:
+    """Return the `error` event that tells the fleet of the pause; None if no agent is set."""
     from gitcoord.core import times
 
     speaker = actor or os.environ.get("GITCOORD_AGENT") or node.config.agent
@@ -70,7 +70,7 @@ def _news(node: Node, actor: str | None, reason: str, paused_s: float) -> Draft 
     return node.draft("error", f"was paused for {times.roughly(paused_s)}: {reason}", actor=speaker, data=data)
 
 
-def _say(as_json: bool, words: str, reason: str | None, uid: str | None) -> None:
+def _report(as_json: bool, words: str, reason: str | None, uid: str | None) -> None:
     if as_json:
         print_json({"schema": "gitcoord.resume/1", "resumed": reason is not None, "reason": reason, "id": uid})
     else:

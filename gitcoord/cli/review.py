@@ -40,10 +40,10 @@ def command() -> None:
 def post(number: int, repo: str | None, dry_run: bool, actor: str | None, as_json: bool) -> None:
     """Post a review of a pull request on GitHub, from conflicts, reservations, gates and votes.
 
-    It is read through the API and merged on trial; its code is never checked out or run. One review is posted, with a
-    status and labels; run again, it is updated. The verdict is approve, comment, or request changes.
+    The pull request is read through the API and merged on trial; its code is never checked out or run. One review is
+    posted, with a status and labels; another run updates it. The verdict is approve, comment, or request changes.
 
-    Exit code 3: somebody pushed meanwhile, again and again.
+    Exit code 3: each time, new commits were pushed during the review.
 
     \b
     Example:
@@ -60,12 +60,14 @@ def post(number: int, repo: str | None, dry_run: bool, actor: str | None, as_jso
     forge = at(node, repo)
     fleet = fleet_context.gather(submit.context(node, who)) if node is not None else fleet_context.FleetContext()
     with Client(forge.name, known) as client:
-        found = review.reviewed(client, number, fleet, repo=forge.told, source=forge.source(client), dry_run=dry_run)
+        found = review.reviewed(
+            client, number, fleet, repo=forge.repo_in_events, source=forge.source(client), dry_run=dry_run
+        )
     if node is not None and not dry_run:
-        _record(node, recording.proposals(fleet, found, forge.told), who)
+        _record(node, recording.proposals(fleet, found, forge.repo_in_events), who)
     _show(found, forge.name, as_json)
     if found.posted is not None and found.posted.event is None:
-        raise Lost(f"{found.posted.stale} was pushed meanwhile: run it again")
+        raise Lost(f"nothing was posted, because {found.posted.stale} was pushed meanwhile: run the command again")
 
 
 def _record(node: Node, proposals: Sequence[NewEvent], actor: str) -> None:
@@ -106,7 +108,7 @@ def _show(found: ReviewResult, name: str, as_json: bool) -> None:
     for wrong in posted.failed:
         tell("review", wrong)
     if posted.event is not None and posted.stale is not None:
-        tell("review", f"stale: {posted.stale[:12]} was pushed meanwhile; run it again")
+        tell("review", f"the review is stale, because {posted.stale[:12]} was pushed meanwhile: run the command again")
 
 
 def _plain(found: ReviewResult, name: str) -> dict[str, Any]:

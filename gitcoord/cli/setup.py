@@ -34,9 +34,9 @@ def command(
 ) -> None:
     """Set up an AI client in this work tree: MCP server, guide, and hooks. Another run changes nothing.
 
-    The hooks tell the agent what is new when a session begins, warn before it edits what another agent reserved, and
-    give back its reservations at the end. Without CLIENT: list the clients. {worktree} in --as means the name of
-    the work tree, so that one committed configuration serves all of them.
+    The hooks tell the agent what is new when a session begins, warn before it edits paths that another agent reserved,
+    and release its reservations at the end. Without CLIENT: list the clients. {worktree} in --as means the name of the
+    work tree, so that one committed configuration serves all work trees.
 
     \b
     Example:
@@ -69,37 +69,37 @@ def command(
             echo(f"{CLIENTS[client].title} is set up")
         return
     setup.apply(changes, setup.work_tree(folder))
-    _show_done(client, changes, as_json, told=[] if remove or not changes else _left_to_do(client, folder))
+    _show_done(client, changes, as_json, steps=[] if remove or not changes else _next_steps(client, folder))
 
 
-def _show_done(client: str, changes: Sequence[FileChange], as_json: bool, *, told: Sequence[str]) -> None:
+def _show_done(client: str, changes: Sequence[FileChange], as_json: bool, *, steps: Sequence[str]) -> None:
     if as_json:
         did = [one.words for one in changes]
-        print_json({"schema": "gitcoord.setup/1", "client": client, "did": did, "next": list(told)})
+        print_json({"schema": "gitcoord.setup/1", "client": client, "did": did, "next": list(steps)})
         return
     for one in changes:
         echo(one.words)
-    for line in told:
+    for line in steps:
         echo(f"next: {line}")
     if not changes:
         echo("nothing to do")
 
 
-def _left_to_do(client: str, folder: Path) -> list[str]:
-    """Return what the person still has to do."""
+def _next_steps(client: str, folder: Path) -> list[str]:
+    """Return the steps that the user still has to take, in words or as commands."""
     import importlib.util
 
     from gitcoord.node.writer import find_home
 
-    told: list[str] = []
+    steps: list[str] = []
     try:
         if not find_home(folder).exists:
-            told.append("gitcoord init --agent NAME")
+            steps.append("gitcoord init --agent NAME")
     except GitcoordError as wrong:
-        told.append(str(wrong))
+        steps.append(str(wrong))
     if importlib.util.find_spec("mcp") is None:
-        told.append("pip install 'gitcoord[mcp]'")
-    return told + ([CLIENTS[client].then] if CLIENTS[client].then else [])
+        steps.append("pip install 'gitcoord[mcp]'")
+    return steps + ([CLIENTS[client].then] if CLIENTS[client].then else [])
 
 
 def _show_list(folder: Path, as_json: bool) -> None:

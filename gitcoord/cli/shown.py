@@ -13,13 +13,13 @@ from gitcoord.core.text import Place, fit
 if TYPE_CHECKING:
     from gitcoord.core.fleet_state import FleetState
 
-WHOLE = 10_000_000  # columns, if no terminal limits them
+COLUMNS_UNLIMITED = 10_000_000  # if the output is not a terminal
 COLUMNS_MAX = 10_000  # no terminal is wider
 _TIME = re.compile(r"\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d+Z\Z")
 
 
 def as_json(fleet: FleetState, event: Event, *, position: int | None, level: str) -> dict[str, Any]:
-    """Return `gitcoord.event/1`; docs/json.md explains each field."""
+    """Return an event as JSON values of the schema `gitcoord.event/1`, which docs/json.md explains."""
     value: dict[str, Any] = {
         "schema": "gitcoord.event/1",
         "position": position,
@@ -32,7 +32,7 @@ def as_json(fleet: FleetState, event: Event, *, position: int | None, level: str
 
 
 def one_line(fleet: FleetState, event: Event, *, position: int | None, level: str, columns: int | None = None) -> str:
-    """Return `12  alice  question  #3  2026-…  hello`, cut to the width of the terminal, if there is one."""
+    """Return an event as `12  alice  question  #3  2026-…  hello`, cut to `columns` (default: the terminal's width)."""
     number = interaction(fleet, event, position)
     place = str(position) if position else "-"
     who = plain(event.shown_actor)
@@ -43,7 +43,7 @@ def one_line(fleet: FleetState, event: Event, *, position: int | None, level: st
     marks = [f"[{level.upper()}]"] if position is None else []
     marks += [f"[no effect: {plain(reason)}]"] if reason else []
     if event.type == "heartbeat":
-        marks += [beat_words(event)]
+        marks += [describe_heartbeat(event)]
     content = [plain(event.content)] if event.content else []
     head = f"{place:>4}  {who + to:<12}  {event.type:<12}  {f'#{number}' if number else '-':<4}  "
     width, when = columns or terminal_columns(), plain(event.shown_timestamp)
@@ -63,16 +63,16 @@ def cut(text: str, width: int) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text of others as a part of one line of a terminal."""
+    """Return text of others so that it is harmless as a part of one line on a terminal."""
     return fit(text, Place.LINE)
 
 
 def terminal_columns() -> int:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WHOLE
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else COLUMNS_UNLIMITED
 
 
-def beat_words(heartbeat: Event) -> str:
-    """Describe a heartbeat in words."""
+def describe_heartbeat(heartbeat: Event) -> str:
+    """Return the fields of a heartbeat in words."""
     data = heartbeat.data
     words = [f"{key} {data[key]}" for key in ("state", "n", "next_s", "cpu_pct", "rss_mib") if key in data]
     return plain(

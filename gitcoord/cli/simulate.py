@@ -116,12 +116,12 @@ def _classes(text: str) -> frozenset[str]:
 
     names = frozenset(name.strip() for name in text.split(",") if name.strip() not in ("", "none"))
     if names - set(FAULTS):
-        raise Refused(f"no such faults: {', '.join(sorted(names - set(FAULTS)))}; there are {', '.join(FAULTS)}")
+        raise Refused(f"unknown faults: {', '.join(sorted(names - set(FAULTS)))}; name some of {', '.join(FAULTS)}")
     return names
 
 
 def _run(seeds: range, options: Options, *, processes: int | None, trace: bool) -> list[Result]:
-    """Return all results. Show failures at once: a long run may be cut short."""
+    """Return all results. Print each failure at once, because a long run may be interrupted."""
     from gitcoord.simulation import many, schedule
 
     traced = (_traced(schedule.run(seed, options, keep_trace=True)) for seed in seeds)

@@ -13,7 +13,7 @@ from gitcoord.cli.common import echo, json_option, node_here, print_json
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
 
-LOOK_S = 0.1  # with --watch: the pause between two checks of this node's files
+POLL_S = 0.1  # with --watch: the pause between two checks of this node's files
 FILES = ("pages", "log", "all")
 
 
@@ -69,7 +69,7 @@ def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: 
                 _tell(node, _write(node, folder, recent, files), as_json, quiet=watch)
             if not watch:
                 return
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
     except KeyboardInterrupt:
         if not watch:
             raise
@@ -84,8 +84,8 @@ def _write(node: Node, folder: Path, recent: int | None, files: str) -> list[str
         changed += [local_pages.LOG] if grown else []
         if kept is not None:
             echo(
-                f"gitcoord: events.log held lines that are not this fleet's: they are in {kept.name}; "
-                f"`gitcoord import {kept.name}` takes them over",
+                f"gitcoord: events.log had lines that are not events of this fleet: they are in {kept.name} now; "
+                f"`gitcoord import {kept.name}` imports them",
                 err=True,
             )
     if files != "log":

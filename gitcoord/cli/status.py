@@ -27,8 +27,8 @@ STYLES = {"alive": "green", "late": "yellow", "gone": "red", "waiting": "yellow"
 def command(watch: bool, as_json: bool) -> None:
     """Show what needs attention, and the state of the fleet.
 
-    Tells what this node saw last, and how long ago; `gitcoord sync` looks again. Agents are alive as long as they keep
-    their own promises of the next heartbeat: then late, then gone. One that is silent only writes.
+    The command shows what this node last saw, and how long ago; `gitcoord sync` refreshes it. An agent is alive as long
+    as its heartbeats come when it announced them; then it is late, then gone. A silent agent sends no heartbeats.
 
     \b
     Example:

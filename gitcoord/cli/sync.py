@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gitcoord.core.format.event import Event
     from gitcoord.node.node import Node
 
-LOOK_S = 0.02
+POLL_S = 0.02
 
 
 @click.command("sync")
@@ -23,8 +23,8 @@ LOOK_S = 0.02
 def command(restore: bool, as_json: bool) -> None:
     """Exchange events with the remote now: one round.
 
-    Beside a running agent it waits for that one's next round. Exit code 4: the remote did not answer, or some events
-    are still on this disk only; 5: it rejected our credentials; 6: another fleet's ledger has replaced ours.
+    If an agent runs here, the command waits for that agent's next round. Exit code 4: the remote did not answer, or
+    some events are still on this disk only; 5: it rejected our credentials; 6: another fleet's ledger replaced ours.
 
     A clone that saw the fleet's ledger within the last week restores it by itself. A clone that did not, or that has
     restored it too often in a day, needs --restore: somebody may have founded another fleet there on purpose.
@@ -43,14 +43,14 @@ def command(restore: bool, as_json: bool) -> None:
     if restore:
         node.home.save_sight(Sight().seen(int(time.time())))
     try:
-        if node.home.running() and not restore:  # after a refusal the agent's next round may be far
+        if node.home.running() and not restore:  # with --restore, the agent's next round may be far off
             _wait_for_round(node)
         else:
             races = node.sync().races_lost
     except Unreachable as wrong:
         raise Unreachable(f"{wrong}; queued events are safe on this disk; the next sync sends them") from None
     except filelock.Timeout:
-        raise NotConfirmed("another process of this node is syncing and does not end: try again") from None
+        raise NotConfirmed("another process of this node is still syncing: try again when it has ended") from None
     outcome = _outcome(node, before, races)
     if as_json:
         print_json(outcome)
@@ -66,7 +66,7 @@ def command(restore: bool, as_json: bool) -> None:
 
 
 def _wait_for_round(node: Node) -> None:
-    """Wait until the running agent has ended a round. Raise Unreachable with the agent's error."""
+    """Wait until the running agent has ended a round. Raise Unreachable with its error, or NotConfirmed."""
     profile = node.local.profile
     limit_s = 2 * profile.poll_s + profile.probe_s + node.config.timeout_s
     deadline = time.monotonic() + limit_s
@@ -80,7 +80,7 @@ def _wait_for_round(node: Node) -> None:
         if not node.home.running():
             node.sync()
             return
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     progress = node.home.progress()
     if not progress.online:
         raise Unreachable(f"{progress.problem} (reported by the agent that runs here)")

@@ -15,15 +15,15 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str = "") -> None:
-    """Print a table: with a header and cut to the width on a terminal; elsewhere whole, so that programs lose nothing.
+    """Print a table. On a terminal it has a header and is cut to the width; elsewhere it is complete, for programs.
 
-    What is too long for its column is cut; in the column `wrapped` it goes on in the next line.
+    A text that is too long for its column is cut; in the column `wrapped` it continues on the next line.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from gitcoord.cli.shown import WHOLE
+    from gitcoord.cli.shown import COLUMNS_UNLIMITED
 
     console = Console(highlight=False)
     table = Table(
@@ -38,7 +38,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
     if console.is_terminal:
         console.print(table)
         return
-    console.width = min(WHOLE, 100_000)
+    console.width = min(COLUMNS_UNLIMITED, 100_000)
     with console.capture() as drawn:
         console.print(table)
     for line in drawn.get().splitlines():
@@ -46,7 +46,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
 
 
 def detail(answer: Answer) -> Iterator[str]:
-    """Print one item: a line for each field that is not empty, and for each of its rows or lines."""
+    """Yield the lines of one item: one for each field that is not empty, or for each row or line of the field."""
     kept = {key: value for key, value in answer.items() if value not in EMPTY}
     width = max((len(_label(key)) for key in kept), default=0)
     for key, value in kept.items():
@@ -57,7 +57,10 @@ def detail(answer: Answer) -> Iterator[str]:
 
 
 def describe(value: Any) -> str:
-    """Describe a value in one line of a terminal: nothing in it can move the cursor or hide. Cut times to seconds."""
+    """Return a value as text for one line of a terminal, without characters that act on it.
+
+    Times are cut to seconds.
+    """
     if value in EMPTY:
         return "-"
     if isinstance(value, bool):
@@ -77,6 +80,6 @@ def _label(key: str) -> str:
 
 
 def _with_unit(key: str, value: Any) -> str:
-    """Move the unit from the name to the value: `timeout_s` is shown as `timeout  90 s`."""
+    """Return the value as text, with the unit that its name ends in: `timeout_s` is shown as `timeout  90 s`."""
     is_seconds = key.endswith("_s") and isinstance(value, int | float)
     return describe(value) + (" s" if is_seconds else "")

@@ -33,10 +33,10 @@ def command(wanted: tuple[str, ...], timeout: float, actor: str | None, as_json:
     A CONDITION is one of
       task ID done       any status of a task, or `over`
       workflow ID done   the same of a run, or of a workflow's newest by its name
-      agent NAME alive   late, gone, goodbye, joined, registered, or what it says: active, idle, …
-      leader [NAME]      that somebody leads
+      agent NAME alive   late, gone, goodbye, joined, registered, or its status: active, idle, …
+      leader [NAME]      an agent leads, or the agent NAME does
       message ID read    delivered, read, acknowledged by all recipients; answered
-      event TYPE         the next one
+      event TYPE         the next event of that type
 
     Exit code 4: not met in time; 1: it can never be met, such as `done` of a task that was cancelled.
 

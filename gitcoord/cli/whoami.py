@@ -15,10 +15,10 @@ from gitcoord.core import times
 @as_option
 @json_option
 def command(actor: str | None, as_json: bool) -> None:
-    """Show the agent that commands write as here, what it holds, and what waits for it.
+    """Show the agent that commands write as here, its tasks and reservations, and what waits for it.
 
-    The agent is the one of --as, otherwise of GITCOORD_AGENT, of this work tree, of this clone. As far as this clone
-    knows: the remote is not asked.
+    The agent is the one of --as, otherwise of GITCOORD_AGENT, of this work tree, of this clone. The command uses the
+    state of this clone: the remote is not asked.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         f"  role   {found['role'] or 'none: not in the fleet, run `gitcoord init --agent ' + agent + '`'}",
     ]
     if found["role"] and found["key"] and not found["key_is_members"]:
-        lines.append("  !      the fleet knows another key of this agent: nothing that is written here has an effect")
+        lines.append("  !      the fleet knows another key of this agent: events written here have no effect")
     held = [f"task {one['id'][:8]} {one['title']} ({one['status']})" for one in found["tasks"]]
     held += [
         f"{', '.join(one['paths'])} until {times.shown(one['until'])}{'' if one['here'] else ' (from another place)'}"

@@ -162,7 +162,7 @@ def test_what_is_appended_and_changes_nothing_is_3_and_says_why(alice: Clone, bo
 
 @pytest.mark.parametrize("type_", ["config_changed", "task_claimed", "agent_joined", "message"])
 def test_what_gitcoords_commands_write_is_not_appended(alice: Clone, type_: str) -> None:
-    assert "an event of gitcoord's own" in alice("append", type_, "x", "--no-sync", code=2).err
+    assert "one of gitcoord's own event types" in alice("append", type_, "x", "--no-sync", code=2).err
 
 
 def test_nothing_is_said_to_somebody_who_is_not_there(alice: Clone, bob: Clone) -> None:

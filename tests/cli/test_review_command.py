@@ -45,7 +45,7 @@ def test_somebody_who_pushes_all_the_time_has_lost_the_race(alice: Clone, monkey
 
         monkeypatch.setattr(github, "answer", answer)
         result = alice(*PR, code=3, GITHUB_API_URL=github.url, GITCOORD_TOKEN=github.token)
-    assert "was pushed meanwhile: run it again" in result.err and github.writes() == []
+    assert "was pushed meanwhile: run the command again" in result.err and github.writes() == []
 
 
 def test_without_credentials_or_a_repository_it_says_what_to_do(alice: Clone) -> None:

@@ -124,7 +124,7 @@ def test_dropping_needs_one_event_that_is_queued(alice: Clone) -> None:
         while True:
             draft = node.draft("note", "x", actor="alice")
             other = drafts.setdefault(draft.event_uid[:2], draft)
-            if other is not draft:
+            if other is not draft and not draft.event_uid[:2].isdigit():  # digits alone are a position
                 break
         node.append(draft, other)
     assert "give more of it" in alice("queue", "drop", draft.event_uid[:2], code=2).err

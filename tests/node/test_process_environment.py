@@ -135,7 +135,7 @@ def test_commands_of_an_agent(tmp_path: Path, option: str, passed: tuple[str, ..
         print(said)
     assert {name for name in SECRETS if name in seen} == set(passed)
     assert seen["GITCOORD_AGENT"] == "alice"
-    assert "withheld: commands are not given" in said and "GH_TOKEN" in said
+    assert "withheld: commands do not get" in said and "GH_TOKEN" in said
 
 
 def test_a_fleet_file_names_what_its_agents_pass_on(tmp_path: Path) -> None:

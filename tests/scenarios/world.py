@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from gitcoord.cli import feature_commands, tables
+from gitcoord.cli import feature_commands, field_options, tables
 from gitcoord.core import liveness
 from gitcoord.core.commands import Command, Context, Query
 from gitcoord.core.errors import Lost, Refused, Unreachable
@@ -141,7 +141,7 @@ class Stage:
             uids = {label: uid for uid, label in self.labels.items()}
             values = command.make_context(name, [uids.get(word, word) for word in rest]).params
         what = submit.named(name)
-        return what, feature_commands.raw_arguments({one: values[one] for one in _fields(what) & values.keys()}, what)
+        return what, field_options.raw_arguments({one: values[one] for one in _fields(what) & values.keys()}, what)
 
     def _decide(self, agent: str, what: Command, given: Mapping[str, Any]) -> list[Event]:
         machine = self.homes[agent]

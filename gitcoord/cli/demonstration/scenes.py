@@ -256,12 +256,12 @@ def failover(play: Play) -> None:
                 return found[0], stage.agents[agent]
         return None
 
-    moment, heir = stage.until("a successor", successor, limit_s=4 * bound)
+    moment, successor_child = stage.until("a successor", successor, limit_s=4 * bound)
     seconds = moment - killed
     stage.promise(
         f"a successor within {limit:.2f} s",
-        f"{heir.name} leads term {term + 1} after {seconds:.2f} s",
-        seconds < limit and play.leader(seen_by=heir.name) == (heir.name, term + 1),
+        f"{successor_child.name} leads term {term + 1} after {seconds:.2f} s",
+        seconds < limit and play.leader(seen_by=successor_child.name) == (successor_child.name, term + 1),
     )
     _come_back(play, leader, str(question["id"]))
 

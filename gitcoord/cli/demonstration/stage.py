@@ -23,8 +23,8 @@ from gitcoord.store import program
 if TYPE_CHECKING:
     from rich.console import Console
 
-LOOK_S = 0.01  # between two checks of a condition
-COMMAND_S_MAX = 60.0  # no command of the demo works that long
+POLL_S = 0.01  # between two checks of a condition
+COMMAND_S_MAX = 60.0  # no command of the demo takes so long
 RUN_S_MAX = 180  # agents end by themselves if the demo is killed and cannot end them
 GOODBYE_S_MAX = 12.0
 
@@ -46,7 +46,7 @@ class Promise:
 
 
 class Child:
-    """A running `gitcoord` that prints JSON lines; each is kept with the moment of its arrival."""
+    """A running `gitcoord` that prints JSON lines; `lines` has each with the monotonic time of its arrival."""
 
     def __init__(self, name: str, command: Sequence[str], *, log: Path, environment: dict[str, str]) -> None:
         self.name = name
@@ -224,11 +224,14 @@ class Stage:
 
     # Waiting
 
-    def until(self, what: str, look: Callable[[], T | None], *, limit_s: float) -> T:
-        """Wait for what `look` finds. Raise Broken when the limit is over, or when an agent that should live died."""
+    def until(self, what: str, check: Callable[[], T | None], *, limit_s: float) -> T:
+        """Wait until `check` returns a value other than None and False, and return it.
+
+        Raise Broken after `limit_s` seconds, or if an agent's process has ended.
+        """
         deadline = time.monotonic() + limit_s
         while True:
-            found = look()
+            found = check()
             if found is not None and found is not False:
                 return found
             for child in self.agents.values():
@@ -237,7 +240,7 @@ class Stage:
                     raise Broken(f"agent run of {child.name} ended with {child.process.returncode}: {words}")
             if time.monotonic() >= deadline:
                 raise Broken(f"{what}: not within {limit_s:g} s")
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
 
     def goodbye(self) -> float:
         """Send SIGTERM to all agents, and return the seconds until the last goodbye. Raise Broken if one is missing."""
@@ -257,7 +260,7 @@ class Stage:
     # Observations
 
     def queued(self, agent: str) -> int:
-        """Return the lines that wait on the disk of an agent's clone."""
+        """Return the number of events in the queue of an agent's clone."""
         return (self.folder / agent / ".git" / "gitcoord" / "events.offline.log").read_bytes().count(b"\n")
 
     def tip(self) -> str:
