@@ -1,4 +1,4 @@
-"""Branches of a repository that are worth examining, and the agents that they belong to."""
+"""Branches of a repository to check for conflicts, and the agents that they belong to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gitcoord.code.conflicts import REFS_MAX, Ref
 from gitcoord.code.objects import Repository
 from gitcoord.core.errors import Refused
 
-OURS = "gitcoord/"  # branches that hold no code
+OURS = "gitcoord/"  # branches without code
 BASES = ("refs/remotes/origin/HEAD", "refs/heads/main", "refs/heads/master", "HEAD")
 
 
@@ -54,7 +54,7 @@ def branches(repository: Repository, base: Ref, agents: Iterable[str]) -> list[R
 
 
 def shared(repository: Repository, remote: str) -> dict[str, str]:
-    """Return, by commit, the branches of a remote (its name or its URL) as last fetched: as all clones know them."""
+    """Return commit → branch of a remote (its name or URL), as last fetched: these names are the same everywhere."""
     known = repository.git("config", "--get-regexp", r"^remote\..*\.url$", codes=(0, 1)).decode()
     urls = {
         url: key[len("remote.") : -len(".url")] for key, _, url in (line.partition(" ") for line in known.splitlines())
@@ -68,13 +68,13 @@ def shared(repository: Repository, remote: str) -> dict[str, str]:
 
 
 def chosen(repository: Repository, names: Iterable[str], agents: Iterable[str]) -> list[Ref]:
-    """Return the branches of these names. Raise Refused."""
+    """Return the branches of these names. Raise Refused for an unknown name."""
     known = list(agents)
     return [Ref(name, repository.commit(name), agent_of(name, known)) for name in names]
 
 
 def agent_of(branch: str, agents: Iterable[str]) -> str | None:
-    """Return the agent whose name is a part of a branch's, as in `alice/parser` or `task/k3f97hq2-1-alice-parser`."""
+    """Return the agent whose id is in the branch's name, as in `alice/parser` or `task/k3f97hq2-1-alice-parser`."""
     words = f"-{_words(branch)}-"
     fitting = [agent for agent in agents if f"-{_words(agent)}-" in words]
     return max(fitting, key=len, default=None)

@@ -1,7 +1,7 @@
-"""Changed paths of branches: two branches that changed nothing in common cannot conflict, and need no trial.
+"""Changed paths of branches: two branches without a changed path in common cannot conflict, and need no trial merge.
 
-All paths that any commit since the common ancestor changed count, also those that were changed back: a merge may begin
-at any commit between.
+A path counts if any commit since the common ancestor changed it, even if a later one changed it back: the merge base
+of two branches may be any commit in between.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from gitcoord.code.objects import Repository
 
 @dataclass(frozen=True, slots=True)
 class ChangedPaths:
-    """Paths that were changed; all folders above them; folders that lost a file, and may have been renamed."""
+    """Changed paths, all folders above them, and `emptied` folders: they lost a file, and may have been renamed."""
 
     paths: frozenset[str]
     folders: frozenset[str]
-    left: frozenset[str]
+    emptied: frozenset[str]
 
-    def meets(self, other: ChangedPaths) -> bool:
+    def may_conflict(self, other: ChangedPaths) -> bool:
         """Return whether a merge of the two could conflict."""
         return bool(
             self.paths & other.paths
             or self.paths & other.folders
             or self.folders & other.paths
-            # One side renamed a folder, the other put something into it: git moves that along, and asks.
-            or self.left & other.folders
-            or self.folders & other.left
+            # If one side renamed a folder and the other added a file to it, git moves the file, and reports a conflict.
+            or self.emptied & other.folders
+            or self.folders & other.emptied
         )
 
 
 def common_ancestor(repository: Repository, commits: Sequence[str]) -> str | None:
-    """Return the best commit that all have in their history; None if they have none."""
+    """Return the best common ancestor of all `commits`; None if there is none."""
     if len(commits) < 2:
         return commits[0] if commits else None
     found = repository.git("merge-base", "--octopus", *commits, codes=(0, 1)).decode().split()
     return found[0] if found else None
 
 
-def touched(repository: Repository, base: str | None, tip: str) -> ChangedPaths:
+def changed_by(repository: Repository, base: str | None, tip: str) -> ChangedPaths:
     """Return the paths that the commits of `tip` since `base` changed."""
     since = [f"{base}..{tip}"] if base else [tip]
     parts = repository.records("log", "--format=", "--name-status", "-z", "-m", "--no-renames", "--root", *since, "--")
     paths: set[str] = set()
-    left: set[str] = set()
+    emptied: set[str] = set()
     for status in parts:
         status = status.strip("\n")
         if not status:
@@ -54,12 +54,12 @@ def touched(repository: Repository, base: str | None, tip: str) -> ChangedPaths:
         path = next(parts)
         paths.add(path)
         if status == "D":
-            left.update(_above(path))
+            emptied.update(_above(path))
     return ChangedPaths(
-        frozenset(paths), frozenset(folder for path in paths for folder in _above(path)), frozenset(left)
+        frozenset(paths), frozenset(folder for path in paths for folder in _above(path)), frozenset(emptied)
     )
 
 
 def _above(path: str) -> list[str]:
-    """Return all folders above a path, without the top, which is above everything."""
+    """Return all folders above a path, without the top, which is above every path."""
     return [str(folder) for folder in PurePosixPath(path).parents if str(folder) != "."]

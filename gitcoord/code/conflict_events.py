@@ -1,4 +1,4 @@
-"""The events about conflicts: their paths and severity, without the lines, which the repositories hold."""
+"""The events about conflicts: their paths and severity, without the lines, which the repositories have."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def to_payloads(conflicts: Sequence[Conflict]) -> list[ConflictFound]:
 def shared(
     conflicts: Sequence[Conflict], refs: Sequence[Ref], names: Mapping[str, str]
 ) -> tuple[list[Conflict], list[Ref]]:
-    """Return conflicts, and all examined refs, by the `names` that every clone knows commits by.
+    """Return conflicts and all examined refs with the remote's names. `names`: commit → its branch on the remote.
 
-    A branch that has such a name and another commit is this clone's affair until it is pushed: it is left out.
+    A branch that has such a name but another commit is left out: until it is pushed, only this clone knows it.
     """
     taken = set(names.values())
     known = {
@@ -74,5 +74,5 @@ def _branch(ref: Ref) -> BranchTip:
 
 
 def _text(path: str, most: int) -> str:
-    """Return a path as visible text: it need not be UTF-8, and anybody with push access names it."""
+    """Return a path as visible text: it need not be UTF-8, and anybody with push access can choose it."""
     return as_name(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), most)

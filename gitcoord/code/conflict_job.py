@@ -1,4 +1,4 @@
-"""The conflict job: regularly the leader looks for conflicting branches of the remote and tells their authors."""
+"""The conflict job: at intervals, the leader checks the remote's branches for conflicts and notifies their authors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BASES = ("main", "master")
 class ConflictJob:
     """A leader job (`node/agent/leader_jobs.py`). The clone stays as it is: missing commits are fetched beside it.
 
-    `cache`: the node's, which knows the pairs that were tried before.
+    `cache`: the node's cache folder, for the results of trial merges.
     """
 
     name = "conflicts"
@@ -49,7 +49,7 @@ class ConflictJob:
         return conflicts_feature.news(state, conflict_events.to_payloads(found.conflicts), names)
 
     def _branches(self, repository: Repository, agents: list[str]) -> tuple[list[Ref], Ref | None]:
-        """Return the remote's branches, and the one that HEAD is."""
+        """Return the remote's branches without the default one, and the default one (None if it has none)."""
         heads = fetched.heads(repository, self.source, ["HEAD", "refs/heads/*"])
         default = heads.pop("HEAD", None)
         names = {name.removeprefix("refs/heads/"): commit for name, commit in heads.items()}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gitcoord.code import merges
-from gitcoord.code.changed_paths import ChangedPaths, common_ancestor, touched
+from gitcoord.code.changed_paths import ChangedPaths, changed_by, common_ancestor
 from gitcoord.code.hunks import Hunk
 from gitcoord.code.merge_result import Outcome, Pair, Unmerged, outcome
 from gitcoord.code.objects import Repository
@@ -19,7 +19,7 @@ REFS_MAX = 2000
 BATCH = 200  # pairs that one process of git merges
 LEVELS: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 WEIGHTS = {"content": 1.0, "mode": 0.5, "rename": 2.0, "delete": 2.0, "directory": 3.0, "binary": 3.0, "submodule": 3.0}
-"""The weight of a conflicted path, beside a line of text: a conflict without markers is harder to settle."""
+"""Kind of conflict → the weight of its path: a conflict without markers is harder to settle than one of content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class ConflictedPath:
-    """A path that the merge of two refs leaves unmerged. `central`: how many of the refs touch it."""
+    """A path that the merge of two refs leaves unmerged. `central`: how many of the refs changed it."""
 
     path: str
     kind: str
@@ -48,7 +48,7 @@ class ConflictedPath:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two refs that cannot be merged without somebody's help. `age_s`: since the older of both was last changed."""
+    """Two refs that git cannot merge by itself. `age_s`: seconds since the newest commit of the older one."""
 
     a: Ref
     b: Ref
@@ -57,7 +57,10 @@ class Conflict:
 
     @property
     def score(self) -> float:
-        """Return the weight: lines and files, each path more if more refs touch it; growing slowly with age."""
+        """Return the weight: the sum over paths of kind and lines, times a factor for refs that changed the path.
+
+        It grows with age, and doubles in 30 days.
+        """
         size = sum((WEIGHTS[one.kind] * 5 + one.lines) * math.sqrt(one.central) for one in self.paths)
         return size * (1 + min(self.age_s / 86_400, 30) / 30)
 
@@ -72,7 +75,7 @@ class ConflictReport:
 
     conflicts: list[Conflict] = field(default_factory=list)
     pairs: int = 0
-    tried: int = 0  # pairs that had something in common
+    tried: int = 0  # pairs with a changed path in common
     order: list[tuple[Ref, int]] = field(default_factory=list)  # each with how many before it conflict with it
     outcomes: dict[Pair, Outcome] = field(default_factory=dict)  # all known outcomes; those of these refs come last
 
@@ -86,18 +89,19 @@ def between(
     known: Mapping[Pair, Outcome] | None = None,
     of: Ref | None = None,
 ) -> ConflictReport:
-    """Try every pair of refs, and each with the base; `of`: only the pairs of this one of them.
+    """Merge on trial every pair of refs, and each ref with the base. `of`: only the pairs of this ref.
 
-    `known`: outcomes of pairs that were tried before. What one of two refs has as the base has it is no conflict of
-    these two: the other one conflicts with the base there, or merges cleanly after the first.
+    `known`: outcomes of earlier trials. A path that one of two refs has just as the base has it is no conflict of these
+    two: the other ref conflicts with the base there, or merges cleanly after the first. Raise GitcoordError
+    if git fails.
     """
     everyone = [*refs, *([base] if base else [])]
     ancestor = common_ancestor(repository, [one.commit for one in everyone])
-    marks = {one.commit: touched(repository, ancestor, one.commit) for one in everyone}
+    changes = {one.commit: changed_by(repository, ancestor, one.commit) for one in everyone}
     pairs = [
         pair for pair in itertools.combinations(everyone, 2) if pair[0].commit != pair[1].commit and of in (None, *pair)
     ]
-    tried = [pair for pair in pairs if marks[pair[0].commit].meets(marks[pair[1].commit])]
+    tried = [pair for pair in pairs if changes[pair[0].commit].may_conflict(changes[pair[1].commit])]
     done = dict(known or {})
     missing = list(dict.fromkeys((a.commit, b.commit) for a, b in tried if (a.commit, b.commit) not in done))
     for first in range(0, len(missing), BATCH):
@@ -108,7 +112,10 @@ def between(
     dates, inherited = _dates(repository, everyone), _Inherited(repository, base)
     conflicts = [
         Conflict(
-            a, b, tuple(_path(one, marks) for one in unmerged), max(0.0, now_s - min(dates[a.commit], dates[b.commit]))
+            a,
+            b,
+            tuple(_path(one, changes) for one in unmerged),
+            max(0.0, now_s - min(dates[a.commit], dates[b.commit])),
         )
         for a, b in tried
         if (unmerged := [one for one in done[a.commit, b.commit] if not inherited.by_either(a, b, one.path)])
@@ -118,7 +125,7 @@ def between(
 
 
 class _Inherited:
-    """Which paths a ref has as the base has them. Each ref is compared once, and only if something conflicts."""
+    """The paths that a ref has just as the base. Each ref is compared once, and only if something conflicts."""
 
     def __init__(self, repository: Repository, base: Ref | None) -> None:
         self._repository, self._base = repository, base
@@ -131,7 +138,7 @@ class _Inherited:
         return frozenset(path for path in listed if path)
 
     def by_either(self, a: Ref, b: Ref, path: str) -> bool:
-        """Return whether `a` or `b` has the path just as the base. What the base lacks may have been renamed: False."""
+        """Return whether `a` or `b` has the path just as the base. False if the base lacks it (it may be renamed)."""
         if self._base is None or self._base in (a, b) or path not in self._paths:
             return False
         return any(path not in self._of(ref.commit) for ref in (a, b))
@@ -143,13 +150,13 @@ class _Inherited:
         return self._differing[commit]
 
 
-def _path(one: Unmerged, marks: Mapping[str, ChangedPaths]) -> ConflictedPath:
-    central = sum(one.path in mark.paths for mark in marks.values())
+def _path(one: Unmerged, changes: Mapping[str, ChangedPaths]) -> ConflictedPath:
+    central = sum(one.path in mark.paths for mark in changes.values())
     return ConflictedPath(one.path, one.kind, one.hunks, max(central, 1), one.messages)
 
 
 def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:
-    """Return when each commit was made, in seconds since 1970."""
+    """Return the committer date of each commit, in seconds since 1970."""
     commits = list(dict.fromkeys(ref.commit for ref in refs))
     if not commits:
         return {}
@@ -158,9 +165,10 @@ def _dates(repository: Repository, refs: Iterable[Ref]) -> dict[str, float]:
 
 
 def order(refs: Sequence[Ref], conflicts: Sequence[Conflict]) -> list[tuple[Ref, int]]:
-    """Return an order of merging: repeatedly the ref that conflicts least with the remaining ones.
+    """Return an order of merging, each ref with the number of earlier ones that it conflicts with.
 
-    A ref that comes before its rival is merged without help; so those that would get in the way of many come last.
+    It takes repeatedly the ref with the fewest conflicts, first with those taken, then with those left. The first of
+    two conflicting refs is merged without conflict, so the refs that conflict with many others come last.
     """
     rivals: dict[str, set[str]] = {ref.name: set() for ref in refs}
     for one in conflicts:

@@ -19,13 +19,13 @@ from gitcoord.store import program
 from gitcoord.store.git import credentials, git_output
 from gitcoord.store.git import url as git_url
 
-AT_ONCE = 500  # commits that one fetch asks for
-ALONE_MAX = 20  # that are fetched one by one, if they cannot be fetched together
+AT_ONCE = 500  # commits per fetch
+ALONE_MAX = 20  # commits that are fetched one by one, if one fetch of all failed
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A remote by its URL, reached with the settings of the clone at `clone`, if there is one."""
+    """A remote by its URL. git's settings for it are those of the clone at `clone`, if there is one."""
 
     url: str
     clone: Path | None = None
@@ -33,8 +33,7 @@ class Source:
 
 @contextlib.contextmanager
 def beside(clone: Path | None) -> Iterator[Repository]:
-    """Yield the clone's objects, if it has whole histories; otherwise an empty repository, for as long as it is
-    needed."""
+    """Yield the clone's repository if it is neither shallow nor partial, otherwise an empty temporary one."""
     if clone is not None and _is_whole(clone):
         with Repository(clone) as repository:
             yield repository
@@ -46,14 +45,14 @@ def beside(clone: Path | None) -> Iterator[Repository]:
 
 
 def _is_whole(clone: Path) -> bool:
-    """Return whether the clone has all commits since the ancestor, and all files: trial merges need them."""
+    """Return whether the clone has all commits and files, which trial merges need: it is not shallow or partial."""
     done = _git(["-C", str(clone), "rev-parse", "--is-shallow-repository"], {}, check=False)
     partial = _git(["-C", str(clone), "config", "--get", "extensions.partialClone"], {}, check=False)
     return done.strip() == "false" and not partial.strip()
 
 
 def heads(repository: Repository, source: Source, patterns: Sequence[str]) -> dict[str, str]:
-    """Return refs of the remote and their commits. Raise GitcoordError."""
+    """Return ref → commit of the remote, for refs that match `patterns`. Raise GitcoordError."""
     with _reaching(repository, source) as environment:
         out = _git(["ls-remote", "--quiet", "--", git_url.ALIAS, *patterns], environment)
     pairs = (line.split("\t") for line in out.splitlines())
@@ -61,7 +60,7 @@ def heads(repository: Repository, source: Source, patterns: Sequence[str]) -> di
 
 
 def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set[str]:
-    """Fetch those of the commits that the repository lacks. Return those that are there now. Raise GitcoordError."""
+    """Fetch the commits that the repository lacks. Return those of `commits` that it has now. Raise GitcoordError."""
     wanted = list(dict.fromkeys(commits))
     missing = [one for one in wanted if not _has(repository, one)]
     with _reaching(repository, source) as environment:
@@ -74,7 +73,7 @@ def bring(repository: Repository, source: Source, commits: Iterable[str]) -> set
                     raise
                 if len(some) == 1:
                     continue
-                for one in some[:ALONE_MAX]:  # one that is gone from the remote fails all of them
+                for one in some[:ALONE_MAX]:  # a commit that the remote lacks made the whole fetch fail
                     with contextlib.suppress(GitcoordError):
                         _fetch([one], environment)
     return {one for one in wanted if one not in missing or _has(repository, one)}
@@ -108,7 +107,7 @@ def _has(repository: Repository, commit: str) -> bool:
 
 @contextlib.contextmanager
 def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]]:
-    """Yield git's environment: the way to `git_url.ALIAS`, a repository without refs, and the scratch objects."""
+    """Yield git's environment: access to the remote as `git_url.ALIAS`, an empty repository, the scratch objects."""
     plain = {
         name: value
         for name, value in os.environ.items()
@@ -136,7 +135,7 @@ def _reaching(repository: Repository, source: Source) -> Iterator[dict[str, str]
 
 
 def _moved_to(environment: dict[str, str]) -> str:
-    """Return where the remote redirects to, without a login. git itself follows no redirect: its token would go too."""
+    """Return the URL that the remote redirects to, without a login. We follow no redirect: it would get our token."""
     try:
         _git(["ls-remote", "--quiet", "--", git_url.ALIAS], {**environment, **git_url.TRACES_LOCATION})
     except GitcoordError as traced:
@@ -146,7 +145,7 @@ def _moved_to(environment: dict[str, str]) -> str:
 
 
 def _git(words: Sequence[str], environment: dict[str, str], *, stdin: str | None = None, check: bool = True) -> str:
-    """Return git's output; with `check` off also what it printed before it failed. Raise GitcoordError."""
+    """Return git's output, with `check` off even if git failed. Raise GitcoordError."""
     from gitcoord.code.objects import GIT_S
 
     plain = environment or {name: value for name, value in os.environ.items() if name not in credentials.HOOK_VARIABLES}

@@ -1,6 +1,6 @@
 """An oracle for conflicts: the paths that `git merge` leaves unmerged, for the merges in a repository's history.
 
-`scripts/conflict-check REPO` compares it with the trial merges; a scratch clone is merged in, REPO is only read.
+`scripts/conflict-check REPO` compares it with the trial merges. It merges in a scratch clone, and only reads REPO.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def by_git_merge(repository: Path, pairs: list[tuple[str, str]]) -> Iterator[fro
 
 @dataclass(slots=True)
 class Comparison:
-    """Counts of merges and of conflicting ones, and a text for each that is judged differently."""
+    """Counts of merges and of conflicting ones, and a text for each merge with different results."""
 
     merges: int = 0
     conflicting: int = 0
@@ -71,7 +71,7 @@ class Comparison:
 
 
 def compare(path: Path, limit: int = MERGES_MAX) -> Comparison:
-    """Judge the newest merges in the history of the repository at `path` in both ways."""
+    """Compare both results for the newest `limit` merges in the history of the repository at `path`."""
     compared = Comparison()
     with Repository(path) as repository:
         pairs = merge_commits(repository, limit)

@@ -50,7 +50,7 @@ def hunks(repository: Repository, merge: Merge, file: Conflicted) -> list[Hunk]:
 
 
 def _marked(merged: bytes, ours_name: str, theirs_name: str) -> Iterator[Hunk]:
-    """Yield the hunks between git's markers, which carry the names of the sides."""
+    """Yield the hunks between git's conflict markers, which have the names of the sides."""
     side, ours, theirs = "", list[str](), list[str]()
     counts = {"ours": 1, "theirs": 1}
     for raw in merged.split(b"\n"):
@@ -74,7 +74,7 @@ def _marked(merged: bytes, ours_name: str, theirs_name: str) -> Iterator[Hunk]:
 
 
 def _functions(repository: Repository, merge: Merge, file: Conflicted) -> list[tuple[int, int, str]]:
-    """Return first line, last line and function of each change of our side."""
+    """Return (first line, last line, function) of each change of our side."""
     base = repository.merge_base(merge.ours, merge.theirs)
     if base is None:
         return []

@@ -1,6 +1,6 @@
-"""A cache of trial merges' outcomes, by the pair of commits. Disposable, in the cache of a fleet's node.
+"""A cache of the outcomes of trial merges, by the pair of commits. It is a disposable file in a node's cache folder.
 
-Outside of a fleet there is no place for them: the repository is left as it was, and every pair is tried each time.
+A repository without a fleet has no such folder, and is left as it was: each pair is merged each time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gitcoord.store.files import write_quickly
 FILE = "trial-merges"
 FORMAT = 1  # version of the lines, and of how an outcome is judged
 BYTES_MAX = 4 * 1024 * 1024  # 46,000 pairs that merge cleanly, at 90 bytes each
-OUTCOME_BYTES_MAX = 16 * 1024  # a larger one is tried again each time
+OUTCOME_BYTES_MAX = 16 * 1024  # a larger outcome is not cached
 SETTINGS = (b"merge.", b"diff.", b"core.attributesfile")  # of git, on which the outcome of a merge may depend
 
 
@@ -34,7 +34,7 @@ def read(cache: Path, repository: Repository) -> dict[Pair, Outcome]:
 
 
 def save(cache: Path, repository: Repository, outcomes: Mapping[Pair, Outcome]) -> None:
-    """Save the newest outcomes, which come last."""
+    """Save the newest outcomes, up to BYTES_MAX. `outcomes` has the oldest first. A failure to write is ignored."""
     kept: list[bytes] = []
     left = BYTES_MAX
     for pair, outcome in reversed([*outcomes.items()]):
@@ -51,7 +51,7 @@ def save(cache: Path, repository: Repository, outcomes: Mapping[Pair, Outcome]) 
 
 
 def _digest(repository: Repository, lines: bytes) -> bytes:
-    """Return a digest of the lines, and of everything but the commits that they depend on."""
+    """Return a digest of the lines and of git's version and settings, which the outcomes depend on."""
     settings = repository.git("config", "--list", "-z").split(b"\0")
     attributes = repository.git_dir / "info" / "attributes"
     parts = (

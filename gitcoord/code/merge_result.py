@@ -1,4 +1,4 @@
-"""The outcome of a trial merge, as far as it is worth keeping. It depends on two commits alone, which never change."""
+"""The outcome of a trial merge, in the form that is cached. It depends on two commits only, which never change."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ Outcome = tuple[Unmerged, ...]  # empty: they merge cleanly
 
 
 def outcome(repository: Repository, merge: Merge) -> Outcome:
-    """Return each unmerged path once: for a file against a link git leaves two entries, one of them under a name that
-    nobody gave."""
+    """Return the unmerged paths, each once: for a file against a link, git has a second entry with a made-up name."""
     found: dict[str, Unmerged] = {}
     for file in merge.conflicted:
         name = file.name(merge.ours, merge.theirs)

@@ -9,7 +9,7 @@ from gitcoord.code.objects import Repository
 from gitcoord.core.errors import GitcoordError
 
 KINDS = {
-    # a word of git's own type of conflict → our kind; the first that fits
+    # a word in git's type of conflict → our kind; the first match counts
     "submodule": "submodule",
     "binary": "binary",
     "rename": "rename",
@@ -32,7 +32,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Conflicted:
-    """A path that a merge leaves unmerged. `base`, `ours` and `theirs` are None where it does not exist."""
+    """A path that a merge leaves unmerged. `base`, `ours` or `theirs` is None if that side does not have it."""
 
     path: str
     kind: str  # content, binary, rename, delete, mode, submodule, directory
@@ -42,13 +42,13 @@ class Conflicted:
     messages: tuple[str, ...] = ()  # git's own words
 
     def name(self, ours: str, theirs: str) -> str:
-        """Return the path without the side that git adds if a file and a folder want the same place."""
+        """Return the path without the suffix `~SIDE` that git adds if a file and a folder have the same path."""
         return self.path.removesuffix(f"~{ours}").removesuffix(f"~{theirs}")
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """The result of merging commit `theirs` into `ours`; `tree` holds the files, with markers where they conflict."""
+    """The result of merging commit `theirs` into `ours`. `tree`: the merged files, with markers at conflicts."""
 
     ours: str
     theirs: str
@@ -61,9 +61,9 @@ class Merge:
 
 
 def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[Merge]:
-    """Merge each pair of commits, by one process of git; in the order of the pairs.
+    """Yield the merge of each pair of commits, in the order of the pairs, by one process of git.
 
-    Raise GitcoordError if git cannot (an object is missing, as in a shallow or partial clone).
+    Raise GitcoordError if git fails, such as for an object that a shallow or partial clone lacks.
     """
     if not pairs:
         return
@@ -74,7 +74,7 @@ def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[
     for ours, theirs in pairs:
         flag = next(parts, "")
         if flag not in ("0", "1"):
-            raise GitcoordError(f"git merge-tree answered what is not understood: {flag[:100]!r}")
+            raise GitcoordError(f"unexpected output of git merge-tree: {flag[:100]!r}; `git version` shows its version")
         tree = next(parts)
         stages = list(iter(parts.__next__, ""))
         messages = dict[str, list[str]]() if flag == "1" else _messages(parts)
@@ -83,7 +83,7 @@ def trial(repository: Repository, pairs: Sequence[tuple[str, str]]) -> Iterator[
 
 
 def _messages(parts: Iterator[str]) -> dict[str, list[str]]:
-    """Return git's messages by path: type and text, with a zero between."""
+    """Return git's conflict messages by path: type and text, with a NUL between."""
     messages: dict[str, list[str]] = {}
     while (count := next(parts)).isdigit():  # then comes nothing, or git's advice on submodules, outside its own format
         paths = [next(parts) for _ in range(int(count))]
@@ -115,7 +115,7 @@ def _conflicted(
 def _kind(words: Sequence[str], sides: dict[str, Side]) -> str:
     ours, theirs = sides.get("2"), sides.get("3")
     if ours and theirs and ours.oid == theirs.oid and ours.mode != theirs.mode:
-        return "mode"  # git calls that one a conflict of contents
+        return "mode"  # git calls this a conflict of contents
     for word, kind in KINDS.items():
         if any(word in one for one in words):
             return kind

@@ -1,6 +1,6 @@
-"""The objects of a user's repository, read beside new ones that are thrown away: the repository stays as it is.
+"""A user's repository for trial merges, which only reads it.
 
-The objects of a trial merge go into a folder of their own, which borrows the user's objects (`alternates`).
+The objects of a trial merge go into a temporary folder, which borrows the user's objects (`alternates`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from gitcoord.store.git import repo_location
 
 GIT_S = 300.0
 LEAST_GIT = (2, 39)  # merge-tree --stdin
-ANSWERS_MAX = 256  # answers kept, of one kind
+ANSWERS_MAX = 256  # cached results of one command
 BLOB_BYTES_MAX = 2 * 1024 * 1024  # of a merged file whose conflicts are examined
-PART_BYTES = 64 * 1024  # of the rest, which is thrown away
+PART_BYTES = 64 * 1024  # of the rest, which is read and dropped
 
 
 class Repository:
-    """A repository around `path`, and a folder for what is written beside it. A context manager."""
+    """The repository around `path`, and a temporary folder for new objects. A context manager. Raise Refused."""
 
     def __init__(self, path: Path) -> None:
         words = ["-C", str(path), "rev-parse", "--path-format=absolute", "--git-common-dir"]
@@ -38,7 +38,7 @@ class Repository:
             errors="surrogateescape",
         )
         if found.returncode:
-            raise Refused(f"{path} is in no git repository")
+            raise Refused(f"{path} is in no git repository: run the command in a clone")
         self.path = path
         self.git_dir = repo_location.not_in_tree(Path(found.stdout.removesuffix("\n")))
         self._folder = tempfile.TemporaryDirectory(prefix="gitcoord-merges-")
@@ -58,7 +58,7 @@ class Repository:
             "LC_ALL": "C",
         }
         self._cat: subprocess.Popen[bytes] | None = None
-        # One branch against many others, and many paths of one pair: the same question comes repeatedly.
+        # A check of one branch against many others, or of many paths of one pair, repeats the same commands.
         self.merge_base = functools.lru_cache(ANSWERS_MAX)(self._merge_base)
         self.hunk_headers = functools.lru_cache(ANSWERS_MAX)(self._hunk_headers)
 
@@ -74,12 +74,11 @@ class Repository:
 
     @property
     def scratch(self) -> dict[str, str]:
-        """Return the environment for another process of git: new objects go to the scratch folder, beside the
-        user's."""
+        """Return the environment variables with which git writes new objects to the temporary folder."""
         return {name: self._environment[name] for name in ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")}
 
     def git(self, *words: str, stdin: bytes | None = None, codes: Sequence[int] = (0,)) -> bytes:
-        """Return git's output. Raise GitcoordError with its reason."""
+        """Return git's output. Raise GitcoordError, with git's reason, for an exit code that is not in `codes`."""
         try:
             done = subprocess.run(
                 ["git", *words],
@@ -98,12 +97,12 @@ class Repository:
         return done.stdout
 
     def commit(self, name: str) -> str:
-        """Return the commit that a ref or an id names. Raise Refused."""
+        """Return the id of the commit that `name`, a ref or an id, names. Raise Refused if there is none."""
         found = self.git(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", codes=(0, 1, 128)
         )
         if not found.strip():
-            raise Refused(f"no branch or commit {name!r} in {self.path}")
+            raise Refused(f"no branch or commit {name!r} in {self.path}: `git branch --all` lists branches")
         return found.decode().strip()
 
     def _merge_base(self, one: str, other: str) -> str | None:
@@ -126,12 +125,12 @@ class Repository:
         return [line for line in out.split(b"\n") if line.startswith(b"@@ ")]
 
     def changed(self, base: str, tip: str) -> frozenset[str]:
-        """Return paths that differ between two commits, both names of renamed ones."""
+        """Return the paths that differ between two commits; for a renamed file, both names."""
         out = self.git("diff-tree", "-r", "-z", "--no-renames", "--name-only", base, tip)
         return frozenset(_path(part) for part in out.split(b"\0") if part)
 
     def blob(self, oid: str) -> bytes:
-        """Return the content of a blob, up to `BLOB_BYTES_MAX`."""
+        """Return the content of a blob, at most BLOB_BYTES_MAX of it; empty if there is no such blob."""
         if self._cat is None:
             self._cat = subprocess.Popen(
                 ["git", "cat-file", "--batch"],
@@ -155,7 +154,7 @@ class Repository:
         return data
 
     def records(self, *words: str, stdin: bytes | None = None, codes: Sequence[int] = (0,)) -> Iterator[str]:
-        """Yield git's output with -z, part by part."""
+        """Yield the parts of git's output with -z, without their NULs."""
         for part in self.git(*words, stdin=stdin, codes=codes).split(b"\0"):
             yield _path(part)
 

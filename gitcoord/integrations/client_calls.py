@@ -1,4 +1,4 @@
-"""What a client hands to a hook and how it is answered: each client's own JSON, read and written here."""
+"""Calls of a client's hook, and answers to them: each client has its own JSON, which is parsed and written here."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gitcoord.core.errors import Refused
 from gitcoord.integrations.clients import Dialect
 from gitcoord.store.git import repo_location
 
-INPUT_BYTES_MAX = 64 * 1024 * 1024  # a client that writes a file hands over its whole content
+INPUT_BYTES_MAX = 64 * 1024 * 1024  # a client that writes a file passes its whole content
 PATHS_MAX = 1000  # of one edit
-# Tools that change files, in all clients: some call the hooks of others', and some know no matchers. Others change
-# nothing, or their arguments do not say which files, as those of a shell.
+# Tools that change files, of all clients together: some clients run another client's hooks, and some have no matchers.
+# All other tools change no files, or their arguments do not name the files, as those of a shell.
 EDIT_TOOLS = {
     *("edit", "multiedit", "write", "notebookedit"),  # Claude Code; OpenCode has the first and third
     *("apply_patch", "patch"),  # Codex, OpenCode, VS Code
@@ -38,7 +38,7 @@ PATCH_KEYS = ("command", "input", "patch", "patchText")
 
 @dataclass(frozen=True, slots=True)
 class ClientCall:
-    """A call of a hook. `place`: the work tree of the session. `folder`: what relative paths begin at."""
+    """A call of a hook. `place`: the work tree of the session. `folder`: the folder that relative paths begin at."""
 
     place: Path
     folder: Path
@@ -47,15 +47,15 @@ class ClientCall:
 
 
 def parse(data: bytes, environ: Mapping[str, str], here: Path) -> ClientCall:
-    """Return what a client hands over on standard input. Raise Refused."""
+    """Parse what a client passes on standard input. Raise Refused if it is too long or not a JSON object."""
     if len(data) > INPUT_BYTES_MAX:
-        raise Refused(f"the client handed over more than {INPUT_BYTES_MAX} bytes")
+        raise Refused(f"the client passed more than {INPUT_BYTES_MAX} bytes on standard input")
     try:
         call = json.loads(data) if data.strip() else {}
     except (ValueError, RecursionError) as wrong:
-        raise Refused(f"the client handed over no JSON: {wrong}") from None
+        raise Refused(f"the client passed no JSON on standard input: {wrong}") from None
     if not isinstance(call, dict):
-        raise Refused("the client handed over JSON that is no object")
+        raise Refused("the client passed JSON on standard input that is not an object")
     roots = call.get("workspace_roots")
     cwd = call.get("cwd")
     named = [environ.get(one) for one in FOLDERS] + (list(roots[:1]) if isinstance(roots, list) else []) + [cwd]
@@ -67,15 +67,15 @@ def parse(data: bytes, environ: Mapping[str, str], here: Path) -> ClientCall:
 
 
 def inside(call: ClientCall) -> list[str]:
-    """Return the call's paths from the top of a work tree of the same clone as the session's; others are left out.
+    """Return the call's paths in work trees of the session's clone, relative to their tops; omit all other paths.
 
-    A path through a link counts as it is written, and where it leads to.
+    A path through a symbolic link is returned both as it is written and as it resolves.
     """
     clone = repo_location.common_dir(call.place)
     found: list[str] = []
     for one in call.paths:
         written = Path(os.path.normpath(call.folder / one))
-        for path in (written.parent.resolve() / written.name, _led(written)):
+        for path in (written.parent.resolve() / written.name, _resolved(written)):
             top = repo_location.work_tree(path.parent)
             if top is not None and clone is not None and repo_location.common_dir(top) == clone:
                 found.append(path.relative_to(top).as_posix())
@@ -86,11 +86,11 @@ def inside(call: ClientCall) -> list[str]:
 
 
 def answer(dialect: Dialect, *, deny: str = "", warn: str = "", context: str = "") -> dict[str, Any]:
-    """Return what the client understands: a refusal, a warning, or what the agent should know at its start."""
+    """Return the client's own JSON for a refusal (`deny`), a warning, or the context of a new session."""
     match dialect:
         case "gemini" if deny:
             return {"decision": "deny", "reason": deny}
-        case "gemini" if warn:  # its agent cannot be told without a refusal
+        case "gemini" if warn:  # only its user sees this: without a refusal nothing reaches its agent
             return {"systemMessage": warn}
         case "cursor" if deny:
             return {"permission": "deny", "user_message": deny, "agent_message": deny}
@@ -148,14 +148,14 @@ def _named_in(given: object) -> Iterator[str]:
 
 
 def _is_path(text: str) -> bool:
-    """Return whether the system can be asked for `text`."""
+    """Return whether the operating system can take `text` as a path."""
     try:
         return bool(text) and b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         return False
 
 
-def _led(path: Path) -> Path:
+def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError):  # links in a circle

@@ -1,6 +1,6 @@
-"""The AI clients that `gitcoord setup` knows: each is one declaration of what it reads, with the source of the format.
+"""The AI clients that `gitcoord setup` knows: for each, a declaration of the files that it reads, and their source.
 
-A client whose format changes is corrected here. The formats are those of the named pages in November 2026.
+If a client's format changes, change it here. The formats are those of the named pages in November 2026.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ Dialect = Literal["claude", "gemini", "cursor", "copilot", "opencode"]  # of a h
 class ServerEntry:
     """Where a client reads its MCP servers: the first of `files` that exists, otherwise the first.
 
-    `entry` is what is written beside the command. `in_folder`: the words before `mcp` where the client does not start
-    a server in the project's folder.
+    `entry`: keys to write beside the command. `in_folder`: options before `mcp`, for a client that does not start a
+    server in the project's folder.
     """
 
     files: tuple[str, ...]
-    table: str  # the key that holds the servers by name
+    table: str  # the key of the object with the servers, by name
     entry: Mapping[str, Any]
     in_folder: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """What a client calls one of our occasions, and for which tools it calls us."""
+    """A client's name for one of our occasions, and its matcher of the tools for which it runs the hook."""
 
     name: str
     matcher: str = ""
@@ -37,7 +37,7 @@ class HookEvent:
 
 @dataclass(frozen=True, slots=True)
 class HookFile:
-    """A JSON file of hooks. `grouped`: each event has groups with a matcher, which hold handlers, as in Claude Code."""
+    """A JSON file of hooks. `grouped`: each event has groups, with a matcher and handlers each, as in Claude Code."""
 
     file: str
     events: Mapping[Occasion, HookEvent]
@@ -58,11 +58,11 @@ class AiClient:
     guide: str  # the file that it reads as instructions
     servers: tuple[ServerEntry, ...]
     dialect: Dialect
-    programs: tuple[str, ...]  # how it is known to be installed here
-    traces: tuple[str, ...]  # of the home folder
+    programs: tuple[str, ...]  # in PATH, if it is installed
+    traces: tuple[str, ...]  # files in the home folder, if it is installed
     hooks: HookFile | None = None
-    plugin: str = ""  # a file that is all ours
-    then: str = ""  # what is left to the person
+    plugin: str = ""  # a file that is entirely ours
+    then: str = ""  # the next step of the user
 
 
 COMMAND = {"type": "command"}

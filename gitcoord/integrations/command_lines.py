@@ -1,4 +1,4 @@
-"""The command lines that stand in clients' files: how they start gitcoord, and how they are known again."""
+"""The command lines in clients' files: how they start gitcoord, and how `setup` recognises them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.store import program
 
 SERVER = "gitcoord"  # its name in each client
-# A relative folder of PATH could be one of the checkout, where a branch may bring a file `gitcoord`.
+# A relative folder in PATH could be a folder of the checkout, where a branch may add a file `gitcoord`.
 BY_PATH = (
     'case "$(command -v gitcoord)" in /*) exec gitcoord "$@";; '
     "*) echo 'gitcoord is not installed, or in no absolute folder of PATH' >&2; exit 127;; esac"
@@ -19,7 +19,7 @@ BY_PATH = (
 
 
 def program_words(*, portable: bool) -> list[str]:
-    """Return the words that start gitcoord: this very copy, or `portable`, whichever PATH names on that machine."""
+    """Return the words that start gitcoord: this copy of it, or if `portable`, the one in PATH of each machine."""
     return ["/bin/sh", "-c", BY_PATH, SERVER] if portable else program.gitcoord_argv()
 
 
@@ -33,9 +33,9 @@ def hook_words(occasion: str, client: str, agent: str, *, portable: bool = False
 
 
 def hook_line(occasion: str, client: str, agent: str, *, portable: bool = False) -> str:
-    """Return a hook as one line for any shell. It never fails: exit code 2 would stop what the client is about to do.
+    """Return a hook as one line for any shell. Its exit code is always 0, since 2 would stop the client's action.
 
-    Where this copy of gitcoord is gone, it does nothing.
+    If this copy of gitcoord is not there any more, the line does nothing.
     """
     found = "" if portable else f"test -f {shlex.quote(str(program.MAIN))} && "
     return f"{found}{shlex.join(hook_words(occasion, client, agent, portable=portable))} || true"
@@ -64,7 +64,7 @@ def check_agent(agent: str) -> None:
         try:
             names.agent_id(names.in_worktree(agent, "x"))
         except Refused as wrong:
-            raise Refused(f"--as: {wrong}; {names.WORKTREE} stands for the name of the work tree") from None
+            raise Refused(f"--as: {wrong}; {names.WORKTREE} means the name of the work tree") from None
 
 
 def _acting(agent: str) -> list[str]:

@@ -1,8 +1,8 @@
-"""Edits of JSON as text: what is put in can be taken out again, and no other byte changes.
+"""Edits of JSON as text: an entry that was put in can be taken out again, and no other byte changes.
 
-The text says by itself what was put in. An object or array that `put` makes has its first entry in a line of its own;
-into an empty one of the user's it writes directly after the bracket. So `take` knows which of them to remove with
-their last entry.
+The text itself shows what was put in. An object or array that `put` creates has its first entry on a line of its own;
+into an empty one of the user's it writes directly after the bracket. `take` therefore knows which of them to remove
+together with their last entry.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def new_file(value: Any) -> str:
 
 
 def find(root: JsonNode, path: Path) -> JsonNode | None:
-    """Return the value at `path`; None if there is none. Raise Refused if something else than objects is on the way."""
+    """Return the value at `path`; None if there is none. Raise Refused if a value on the way is not an object."""
     node = root
     for number, key in enumerate(path):
         if not isinstance(node.value, dict):
-            raise Refused(f"{'.'.join(path[:number]) or 'the whole file'} is no JSON object")
+            raise Refused(f"{'.'.join(path[:number]) or 'the whole file'} is not a JSON object")
         entry = node.get(key)
         if entry is None:
             return None
@@ -38,7 +38,7 @@ def find(root: JsonNode, path: Path) -> JsonNode | None:
 
 
 def put(text: str, path: Path, value: Any) -> str:
-    """Set the value at `path`, with the objects that are missing on the way."""
+    """Return `text` with `value` at `path`, and with the missing objects on the way. Raise Refused."""
     root, depth = read(text), len(path)
     found = find(root, path)
     if found is not None:
@@ -48,31 +48,31 @@ def put(text: str, path: Path, value: Any) -> str:
     for key in reversed(path[depth:]):
         value = {key: value}
     if not isinstance(parent.value, dict):
-        raise Refused(f"{'.'.join(path[: depth - 1]) or 'the whole file'} is no JSON object")
+        raise Refused(f"{'.'.join(path[: depth - 1]) or 'the whole file'} is not a JSON object")
     return _insert(text, parent, path[depth - 1], value)
 
 
 def append(text: str, path: Path, value: Any) -> str:
-    """Add an item to the array at `path`, which is made if it is missing."""
+    """Return `text` with an item added to the array at `path`, which is created if it is missing. Raise Refused."""
     found = find(read(text), path)
     if found is None:
         return put(text, path, [value])
     if not isinstance(found.value, list):
-        raise Refused(f"{'.'.join(path)} is no JSON array")
+        raise Refused(f"{'.'.join(path)} is not a JSON array")
     return _insert(text, found, None, value)
 
 
 def replace(text: str, node: JsonNode, value: Any) -> str:
-    """Write `value` in the place of a node. One that says the same stays as it is."""
+    """Return `text` with `value` in the place of a node; unchanged if the node has this value already."""
     if node.value == value and type(node.value) is type(value):
         return text
     return text[: node.start] + _rendered(text, value, _indent_at(text, node.start)) + text[node.end :]
 
 
 def take(text: str, chain: Sequence[JsonNode], entry: JsonEntry) -> str | None:
-    """Remove an entry of the last node of `chain`, which begins with the root; None if the file was made for it.
+    """Return `text` without an entry of the last node of `chain`, which begins with the root.
 
-    An object or array that was made for the entry goes with it.
+    An object or array that `put` created for the entry is removed too. Return None if that is the whole file.
     """
     node = chain[-1]
     if len(node.entries) == 1:
@@ -91,7 +91,7 @@ def take(text: str, chain: Sequence[JsonNode], entry: JsonEntry) -> str | None:
 
 
 def _is_made(text: str, node: JsonNode) -> bool:
-    """Return whether an object or array was made for its one entry, and holds nothing else."""
+    """Return whether `put` created an object or array for its one entry, and it has no comments."""
     entry = node.entries[0]
     before, after = text[node.start + 1 : entry.start], text[entry.node.end : node.end - 1]
     return not (before + after).strip() and "\n" in before and "\n" in after
@@ -134,6 +134,6 @@ def _indent_at(text: str, at: int) -> str:
 
 
 def _unit(text: str) -> str:
-    """Return by how much the file indents, as its first indented line says."""
+    """Return the file's unit of indentation, from its first indented line."""
     found = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
     return found[1] if found else INDENT

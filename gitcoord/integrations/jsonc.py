@@ -1,4 +1,4 @@
-"""JSON with comments and trailing commas, read with the place of each part, so that it can be edited as text."""
+"""JSON with comments and trailing commas, parsed with the position of each part, so that it can be edited as text."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class JsonEntry:
     start: int  # of its key, or of its value
     key: str | None
     node: JsonNode
-    comma: int | None = None  # where the comma after it stands
+    comma: int | None = None  # the position of the comma after it
 
 
 @dataclass(slots=True)
 class JsonNode:
-    """A value and where it stands: `text[start:end]`. An object or array has entries."""
+    """A value and its text, `text[start:end]`. An object or array has entries."""
 
     start: int
     end: int
@@ -37,32 +37,35 @@ class JsonNode:
     entries: list[JsonEntry] = field(default_factory=list)
 
     def get(self, key: str) -> JsonEntry | None:
-        """Return the member `key`; None if this is no object, or has none. Raise Refused if it has two."""
+        """Return the member `key`; None if this is not an object, or has no such member.
+
+        Raise Refused if it has two.
+        """
         found = [one for one in self.entries if one.key == key]
         if len(found) > 1:
-            raise Refused(f"the key {key!r} stands there twice: remove one of them")
+            raise Refused(f"the key {key!r} appears twice: remove one of them")
         return found[0] if found else None
 
 
 def read(text: str) -> JsonNode:
-    """Return the value that is all of `text`. Raise Refused with line and column."""
+    """Parse `text`. Raise Refused, with line and column, if it is not one JSON value."""
     reader = _Reader(text)
     node = reader.value(_space(text, len(BOM) if text.startswith(BOM) else 0), 0)
     end = _space(text, node.end)
     if end != len(text):
-        raise reader.wrong(end, "something stands after the end of the value")
+        raise reader.wrong(end, "there is text after the end of the value")
     return node
 
 
 def gap_start(text: str, at: int) -> int:
-    """Return where the white space before `at` begins."""
+    """Return the position at which the white space before `at` begins."""
     while at and text[at - 1] in " \t\r\n":
         at -= 1
     return at
 
 
 def line_end(text: str, at: int) -> int:
-    """Return the end of the comments that stand in the same line after `at`; `at` itself if there are none."""
+    """Return the end of the comments after `at` on the same line; `at` itself if there are none."""
     for found in _comments(text, at):
         if "\n" in text[at : found.end()]:
             break
@@ -96,15 +99,15 @@ class _Reader:
         opening = self.text[at : at + 1]
         if opening in ("{", "["):
             if depth == DEPTH_MAX:
-                raise self.wrong(at, f"more than {DEPTH_MAX} values stand in one another")
+                raise self.wrong(at, f"more than {DEPTH_MAX} values are nested in one another")
             return self._container(at, depth)
         found = _STRING.match(self.text, at) or _SCALAR.match(self.text, at)
         if found is None:
-            raise self.wrong(at, "a JSON value should stand here" if opening else "the file ends too early")
+            raise self.wrong(at, "a JSON value is missing here" if opening else "the file ends too early")
         try:
             return JsonNode(at, found.end(), json.loads(found[0]))
         except ValueError:
-            raise self.wrong(at, "this is no JSON value") from None
+            raise self.wrong(at, "this is not a JSON value") from None
 
     def _container(self, at: int, depth: int) -> JsonNode:
         is_object = self.text[at] == "{"
@@ -112,7 +115,7 @@ class _Reader:
         here = _space(self.text, at + 1)
         while self.text[here : here + 1] != closing:
             if node.entries and node.entries[-1].comma is None:
-                raise self.wrong(here, f"a comma or {closing} should stand here")
+                raise self.wrong(here, f"a comma or {closing} is missing here")
             entry = self._entry(here, is_object, depth)
             node.entries.append(entry)
             here = _space(self.text, entry.node.end)
@@ -129,13 +132,13 @@ class _Reader:
             return JsonEntry(at, None, self.value(at, depth + 1))
         found = _STRING.match(self.text, at)
         if found is None:
-            why = "a key in double quotes should stand here" if at < len(self.text) else "the file ends too early"
+            why = "a key in double quotes is missing here" if at < len(self.text) else "the file ends too early"
             raise self.wrong(at, why)
         try:
             key: str = json.loads(found[0])
         except ValueError:
-            raise self.wrong(at, "this is no JSON string") from None
+            raise self.wrong(at, "this is not a JSON string") from None
         colon = _space(self.text, found.end())
         if self.text[colon : colon + 1] != ":":
-            raise self.wrong(colon, "a colon should stand here")
+            raise self.wrong(colon, "a colon is missing here")
         return JsonEntry(at, key, self.value(_space(self.text, colon + 1), depth + 1))

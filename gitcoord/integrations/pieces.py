@@ -1,4 +1,4 @@
-"""Pieces: what is put into one file of a client, and taken out again. Pure: text goes in, text comes out."""
+"""Pieces: our parts of a client's files, which can be put in and taken out. Pure: text goes in, text comes out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPENCODE_2 = {"agents", "attachments", "commands", "permissions", "plugins", "pr
 
 
 class Piece(Protocol):
-    """One thing of ours in one file. `what` names it for people."""
+    """One part of ours in one file of a client. `what` names it for people."""
 
     @property
     def file(self) -> str: ...
@@ -31,10 +31,10 @@ class Piece(Protocol):
     def what(self) -> str: ...
 
     def install(self, text: str | None) -> str:
-        """Return the file with the piece in it (None: there is no file). Raise Refused."""
+        """Return the file's text with the piece in it. `text` None: there is no file yet. Raise Refused."""
 
     def remove(self, text: str) -> str | None:
-        """Return the file without it; None if nothing is left that was not ours. Raise Refused."""
+        """Return the file's text without the piece; None if nothing else is left in it. Raise Refused."""
 
 
 class ServerPiece(Piece, Protocol):
@@ -46,7 +46,7 @@ class ServerPiece(Piece, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JsonServer:
-    """The MCP server in a JSON file. Of an entry that is there, only `type` and the command are ours."""
+    """The MCP server in a JSON file. In an entry that exists already, only `type` and the command are ours."""
 
     file: str
     table: str
@@ -114,7 +114,7 @@ class TomlServer:
         wanted = _toml(before)
         servers = wanted.setdefault(self.table, {})
         if not isinstance(servers, dict) or SERVER in servers:
-            raise Refused(f"it has {self.table}.{SERVER} already, and not between our markers: remove that")
+            raise Refused(f"it has {self.table}.{SERVER} already, and not between our markers: remove it first")
         servers[SERVER] = dict(self.entry)
         new = with_section(text or "", self.section)
         try:
@@ -122,7 +122,10 @@ class TomlServer:
         except Refused:
             same = False
         if not same:
-            raise Refused(f"a table cannot be added to {self.table} as it is written there")
+            raise Refused(
+                f"a table cannot be added to {self.table} as it is written: write its servers as tables "
+                f"[{self.table}.NAME]"
+            )
         return new
 
     def remove(self, text: str) -> str | None:
@@ -138,12 +141,12 @@ def _toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except ValueError as wrong:
-        raise Refused(f"it is no TOML: {wrong}") from None
+        raise Refused(f"it is not TOML: {wrong}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class JsonHooks:
-    """Hooks in a JSON file. Those are ours whose command calls `gitcoord hook OCCASION --client NAME`."""
+    """Hooks in a JSON file. A hook is ours if its command runs `gitcoord hook OCCASION --client NAME`."""
 
     file: str
     client: str
@@ -192,14 +195,14 @@ class JsonHooks:
         ours = [one for one in self._found(read(text)) if _key_above(one[0], name)]
         if not ours:
             return json_edit.append(text, (HOOKS, name), item)
-        for chain, entry in reversed(ours[1:]):  # from the end, so that the places before stay right
+        for chain, entry in reversed(ours[1:]):  # from the end, so that the positions before stay valid
             text = json_edit.take(text, chain, entry) or text
         chain, entry = next(one for one in self._found(read(text)) if _key_above(one[0], name))
-        whole = len(chain) == 3  # in a group that holds others' handlers as well, only the handler is ours
+        whole = len(chain) == 3  # in a group with handlers of others, only the handler is ours
         return json_edit.replace(text, entry.node, item if whole else item[HOOKS][0])
 
     def _found(self, root: JsonNode) -> Iterator[tuple[Sequence[JsonNode], JsonEntry]]:
-        """Yield each entry that is all ours, with the nodes that it stands in."""
+        """Yield each entry that is entirely ours, with the nodes around it, from the root inwards."""
         hooks = root.get(HOOKS)
         for event in hooks.node.entries if hooks is not None else ():
             for item in event.node.entries if isinstance(event.node.value, list) else ():
@@ -251,7 +254,7 @@ class MarkedSection:
 
 @dataclass(frozen=True, slots=True)
 class OwnFile:
-    """A file that is all ours, as its first line says."""
+    """A file that is entirely ours, as its first line says."""
 
     file: str
     text: str
@@ -259,7 +262,7 @@ class OwnFile:
 
     def install(self, text: str | None) -> str:
         if text is not None and not self._is_ours(text):
-            raise Refused("it is not gitcoord's, although it has the name: rename it")
+            raise Refused("it is not gitcoord's file, although it has its name: rename it")
         return self.text
 
     def remove(self, text: str) -> str | None:

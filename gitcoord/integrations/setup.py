@@ -21,7 +21,7 @@ from gitcoord.store.git import repo_location, worktrees
 
 FILE_BYTES_MAX = 1024 * 1024  # of a client's settings
 TIMEOUTS_S: Mapping[Occasion, int] = {"session-start": 30, "edit": 10, "session-end": 10}
-"""After which the client goes on without the hook: generous for a busy machine. Mostly it takes less than a second."""
+"""Seconds after which the client goes on without the hook. Most calls take less than one, but a machine may be busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _bytes(text: str | None) -> bytes | None:
 def named(client: str) -> AiClient:
     found = CLIENTS.get(client)
     if found is None:
-        raise Refused(f"no client {client!r} is known: one of {', '.join(CLIENTS)}")
+        raise Refused(f"no client {client!r} is known: name one of {', '.join(CLIENTS)}")
     return found
 
 
@@ -127,7 +127,7 @@ def work_tree(folder: Path) -> Path:
 
 
 def pieces(client: AiClient, top: Path, agent: str, *, portable: bool) -> list[Piece]:
-    """Return all that is put into files of `top` for a client."""
+    """Return all our pieces for a client in the files below `top`."""
     found: list[Piece] = [_server(one, top, agent, portable=portable) for one in client.servers]
     if client.hooks is not None:
         lines = {key: hook_line(key, client.name, agent, portable=portable) for key in client.hooks.events}
@@ -189,11 +189,11 @@ def _text(top: Path, file: str) -> str | None:
 
 @contextlib.contextmanager
 def _named(piece: Piece, *, adding: bool) -> Iterator[None]:
-    """Say which file is refused, and what to add to it by hand."""
+    """Add to a refusal the file's name, and if `adding`, the text to add to it by hand."""
     try:
         yield
     except Refused as wrong:
-        lines = f". Change that, or add by hand what a new file would hold:\n{piece.install(None)}" if adding else ""
+        lines = f". Change that, or add by hand what a new file would have:\n{piece.install(None)}" if adding else ""
         raise Refused(f"{piece.file}: {wrong}{lines.rstrip()}") from None
 
 

@@ -1,6 +1,6 @@
-"""Arguments as clients send them: null for what a model left out, numbers as text, a lone text for a list.
+"""Arguments as clients send them: null for an omitted one, numbers as text, a single text instead of a list.
 
-A model that meant the right thing is understood. Whatever is left is judged by the command, whose refusal names the
+They are converted where their meaning is beyond doubt. The command judges all others, and its refusal names the
 argument.
 """
 
@@ -14,11 +14,11 @@ from gitcoord.core.text import cut
 
 Schema = Mapping[str, Any]
 
-SHOWN_CHARS = 60  # of a name that nobody knows
+SHOWN_CHARS = 60  # of an unknown name, in an error
 
 
-def understood(given: Mapping[str, Any], properties: Mapping[str, Schema]) -> dict[str, Any]:
-    """Return the arguments without null, each as its schema has it where that is beyond doubt."""
+def normalized(given: Mapping[str, Any], properties: Mapping[str, Schema]) -> dict[str, Any]:
+    """Return the arguments without nulls, converted to their schemas' types where the meaning is beyond doubt."""
     return {name: _value(one, properties.get(name, {})) for name, one in given.items() if one is not None}
 
 

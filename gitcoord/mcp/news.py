@@ -1,4 +1,4 @@
-"""News for one agent: what it has not been told by this server yet."""
+"""News for one agent: messages, tasks, directives and conflicts that this server has not shown it yet."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from gitcoord.mcp.answers import CELL_CHARS
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 
-ROWS_MAX = 10  # told at once; the rest is news for the next call
+ROWS_MAX = 10  # of one answer; the next call has the rest
 
 Row = dict[str, Any]
 
 
 @dataclass(slots=True)
 class News:
-    """What was told, and the position up to which nothing else is new."""
+    """The keys of the news that were shown, and the position up to which all news were shown."""
 
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    _shown: set[tuple[str, str]] = field(default_factory=set)
     _seen: int = -1
 
     def new(self, node: Node, actor: str) -> list[Row]:
-        """Return what is new, the most urgent first, and remember that it was told."""
+        """Return the news, the most urgent first, and remember that they were shown."""
         position = node.fleet.position
         if position == self._seen:
             return []
-        found = {key: row for key, row in _all(node, actor) if key not in self._told}
+        found = {key: row for key, row in _all(node, actor) if key not in self._shown}
         rows = [*found.items()][:ROWS_MAX]
-        self._told.update(key for key, _ in rows)
+        self._shown.update(key for key, _ in rows)
         if len(rows) == len(found):
             self._seen = position
         return [row for _, row in rows]
 
 
 def rows_of(node: Node, actor: str, name: str, **arguments: Any) -> list[Mapping[str, Any]]:
-    """Return the rows of a feature's query, without a look at the remote."""
+    """Return the rows of a feature's query from the local state, without a sync."""
     query = submit.named(name)
     assert isinstance(query, Query)
     return list(cast("Sequence[Answer]", submit.ask(node, query, arguments, actor=actor, again=False)))
 
 
 def _all(node: Node, actor: str) -> Iterator[tuple[tuple[str, str], Row]]:
-    """Yield everything that waits for the agent: a key that is another one when there is more to say, and a row."""
-    said = set()
+    """Yield everything that waits for the agent: a key, which changes when there is something new, and a row."""
+    in_inbox = set()
     for one in rows_of(node, actor, "inbox"):
-        said.add(one["id"])
+        in_inbox.add(one["id"])
         if one["type"] == "task_assigned":
             continue  # it is among the tasks
         text = cut(one["text"], CELL_CHARS)
         yield ("message", one["id"]), {"what": one["type"], "id": one["id"], "from": one["from"], "text": text}
     for one in rows_of(node, actor, "directive list", agent=actor):
-        if one["id"] not in said and actor in one["waiting"]:
+        if one["id"] not in in_inbox and actor in one["waiting"]:
             yield ("directive", one["id"]), {"what": "directive", "id": one["id"], "text": cut(one["text"], CELL_CHARS)}
     for one in rows_of(node, actor, "task list", agent=actor):
         if one["status"] in (ASSIGNED, INPUT_REQUIRED):

@@ -1,4 +1,4 @@
-"""Tools that no feature has, because they look at more than the fold: what was sent, news, conflicts of branches."""
+"""Tools that no feature has, because they need more than the fold: sent events, news, conflicts of branches."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from gitcoord.code.conflicts import Conflict, Ref
     from gitcoord.code.objects import Repository
 
-NEWS_S = 40.0  # that `wait_for_news` waits at most; clients give up after 60
-WAITS = "wait_for_news"  # the one tool that the server answers by asking again and again
+NEWS_S = 40.0  # the longest wait of `wait_for_news`; clients give up after 60 s
+WAITS = "wait_for_news"  # the one tool whose call polls until there is an answer
 PATHS_SHOWN = 10  # of a conflict
 ORDER_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A read of this server's own, answered from the node: `ask(node, actor, arguments)`."""
+    """A tool of this server that only reads: `ask(node, actor, arguments)` returns its answer."""
 
     help: str
     arguments: type[BaseModel]
@@ -49,16 +49,16 @@ class ShowConflicts(Arguments):
 
 
 def sent(node: Node, actor: str, args: ShowSent) -> Answer:
-    """Tell how far events of the actor got. Raise Refused for an id that is none of them."""
+    """Return how far the actor's events got, as rows in `items`. Raise Refused for an id of no such event."""
     events = [event for event in node.disk.pending() if same_agent(event.actor, actor)]
     if args.id is None:
-        return {"items": [row for event in events if (row := _far(node, event))["level"] != "sequenced"]}
-    queued = [_far(node, event) for event in events if event.uid.startswith(args.id)]
+        return {"items": [row for event in events if (row := _delivery(node, event))["level"] != "sequenced"]}
+    queued = [_delivery(node, event) for event in events if event.uid.startswith(args.id)]
     return {"items": queued or [_judged(node, args.id)]}
 
 
-def _far(node: Node, event: Event) -> dict[str, Any]:
-    """Return how far an event of the queue got; the queue may hold it for a moment longer than the ledger lacks it."""
+def _delivery(node: Node, event: Event) -> dict[str, Any]:
+    """Return how far an event of the queue got. For a moment an event may be in both the queue and the ledger."""
     level, position = node.level(event)
     reason = delivery.why_without_effect(node, event) if level == "sequenced" else None
     return {"id": event.uid, "level": level, "position": position, "no effect": reason, "text": event.content}
@@ -70,13 +70,13 @@ def _judged(node: Node, wanted: str) -> dict[str, Any]:
     found = found or {uid: place for uid, place in node.fleet.positions.items() if uid.startswith(wanted)}
     for uid, place in found.items():
         return {"id": uid, "level": "sequenced", "position": place, "no effect": progress.reasons.get(uid)}
-    raise Refused(f"no event of this clone begins with {wanted!r}: without `id`, all that are queued are listed")
+    raise Refused(f"no event of this clone has an id that begins with {wanted!r}: omit `id` to list queued events")
 
 
 def conflicts(node: Node, actor: str, args: ShowConflicts) -> Answer:
     """Merge branches on trial, as `gitcoord conflict check` does, and add what the leader has recorded."""
     from gitcoord.code import branches, merge_cache
-    from gitcoord.code import conflicts as found_by
+    from gitcoord.code import conflicts as trial_conflicts
     from gitcoord.code.objects import Repository
 
     agents = [member.id for member in node.fleet.members.by_id.values()]
@@ -85,25 +85,25 @@ def conflicts(node: Node, actor: str, args: ShowConflicts) -> Answer:
         if base is None:
             return {"checked": "nothing: there is no commit yet"}
         refs = branches.branches(repository, base, agents)
-        mine = None if args.all else _branch(repository, args.branch, refs, agents)
-        same = [ref for ref in refs if mine is not None and ref.commit == mine.commit]  # each commit is there once
-        everyone = [*(ref for ref in refs if ref not in same), *([mine] if mine is not None else [])]
-        report = found_by.between(
+        own = None if args.all else _branch(repository, args.branch, refs, agents)
+        same = [ref for ref in refs if own is not None and ref.commit == own.commit]  # `refs` has each commit once
+        everyone = [*(ref for ref in refs if ref not in same), *([own] if own is not None else [])]
+        report = trial_conflicts.between(
             repository,
             everyone,
             base=base,
             now_s=time.time(),
             known=merge_cache.read(node.home.cache, repository),
-            of=mine,
+            of=own,
         )
         merge_cache.save(node.home.cache, repository, report.outcomes)
     rows = [_row(one) for one in report.conflicts]
-    told = {one["between"] for one in rows}
+    found_now = {one["between"] for one in rows}
     recorded = rows_of(node, actor, "conflict list", **({} if args.all else {"agent": actor}))
     return {
-        "checked": f"{mine.name if mine else 'all branches'} with {base.name} and {len(refs)} branches as fetched here",
+        "checked": f"{own.name if own else 'all branches'} with {base.name} and {len(refs)} branches as fetched here",
         "items": rows,
-        "recorded": [_recorded(one) for one in recorded if one["between"] not in told],
+        "recorded": [_recorded(one) for one in recorded if one["between"] not in found_now],
         "merge_in_this_order": [ref.name for ref, _ in report.order[:ORDER_SHOWN]] if args.all else [],
     }
 
@@ -111,12 +111,12 @@ def conflicts(node: Node, actor: str, args: ShowConflicts) -> Answer:
 def _branch(repository: Repository, name: str | None, refs: Sequence[Ref], agents: Sequence[str]) -> Ref:
     """Return the branch to check, by default the current one. Raise Refused for an unknown name."""
     from gitcoord.code import branches
-    from gitcoord.code import conflicts as found_by
+    from gitcoord.code import conflicts as trial_conflicts
     from gitcoord.store.git import worktrees
 
     name = name or worktrees.current_branch(Path.cwd())
     if not name:  # detached, such as in a rebase
-        return found_by.Ref("HEAD", worktrees.tip(Path.cwd(), "HEAD"))
+        return trial_conflicts.Ref("HEAD", worktrees.tip(Path.cwd(), "HEAD"))
     known = next((ref for ref in refs if ref.name == name), None)
     return known or branches.chosen(repository, [name], agents)[0]
 

@@ -1,4 +1,4 @@
-"""Resources: pages that a client may read, and hear of when they change (`subscriptions/listen` of 2026-07-28)."""
+"""Resources: pages that a client can read, and subscribe to (`subscriptions/listen` of MCP 2026-07-28)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ InWorker = Callable[..., Awaitable[Any]]
 
 STATUS, INBOX, BOARD = "gitcoord://status", "gitcoord://inbox", "gitcoord://board"
 COMMUNICATION = "gitcoord://communication.md"
-WATCH_S = 0.5  # between two looks, while somebody listens
+WATCH_S = 0.5  # between two checks for changes, while a client listens
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def listed() -> types.ListResourcesResult:
 
 
 async def read(calls: Calls, in_worker: InWorker, uri: str) -> types.ReadResourceResult:
-    """Return a page. Raise ValueError for one that there is not."""
+    """Return a page. Raise ValueError if there is none with this URI."""
     if uri not in PAGES:
         raise ValueError(f"no resource {fit(uri, Place.LINE)}; the resources are {', '.join(PAGES)}")
     text = await in_worker(PAGES[uri].read, calls)
@@ -61,7 +61,7 @@ async def read(calls: Calls, in_worker: InWorker, uri: str) -> types.ReadResourc
 
 
 class Bus(InMemorySubscriptionBus):
-    """Knows whether anybody listens: only then is it worth to look at the remote."""
+    """A bus that counts its listeners: without any, the remote is not asked."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Bus(InMemorySubscriptionBus):
 
 @dataclass(slots=True)
 class Subscriptions:
-    """Serves `subscriptions/listen`: tells which of the pages have changed."""
+    """Serves `subscriptions/listen`: notifies clients of pages that have changed."""
 
     calls: Calls
     in_worker: InWorker
@@ -99,7 +99,7 @@ class Subscriptions:
         self, ctx: ServerRequestContext[Any], params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         if self._watch is None or self._watch.done():
-            # BEFORE the acknowledgement: what changes after it is told.
+            # BEFORE the acknowledgement, so that the client hears of every change after it.
             self._seen = await self.in_worker(self.calls.marks)
             self._watch = asyncio.create_task(self._tell())
         return await self._handler(ctx, params)
@@ -110,7 +110,7 @@ class Subscriptions:
             if not self.bus.listeners:
                 self._watch = None
                 return
-            with contextlib.suppress(GitcoordError, OSError):  # the next look tries again
+            with contextlib.suppress(GitcoordError, OSError):  # the next check tries again
                 now: Mapping[str, object] = await self.in_worker(self.calls.marks)
                 for name, mark in now.items():
                     if mark != self._seen.get(name):

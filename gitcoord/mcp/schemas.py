@@ -1,4 +1,4 @@
-"""Schemas: what a model is shown of the arguments of a tool, and of which of its actions each one is."""
+"""Schemas: the arguments of a tool as a model sees them, each with the actions that take it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Schema = dict[str, Any]
 def of_model(model: type[BaseModel], *, pages: bool, hidden: Collection[str] = ()) -> Schema:
     """Return the JSON Schema of the arguments of one action, without the hidden ones.
 
-    `pages`: it gives rows, a page at a time.
+    `pages`: the action returns rows, a page at a time.
     """
     schema = model.model_json_schema()
     spans = {field.alias or name for name, field in model.model_fields.items() if is_span(field)}
@@ -44,7 +44,7 @@ def is_span(field: FieldInfo) -> bool:
 
 
 def of_tool(actions: Mapping[str, Schema]) -> Schema:
-    """Return the JSON Schema of a tool. Of each argument it says which actions take it, unless all of them do."""
+    """Return the JSON Schema of a tool. Each argument's description names its actions, unless all of them take it."""
     if len(actions) == 1:
         return next(iter(actions.values()))
     names = dict.fromkeys(name for one in actions.values() for name in one["properties"])
@@ -63,13 +63,13 @@ def _shared(name: str, actions: Mapping[str, Schema], *, of_all: bool) -> Schema
     for action, one in takers.items():
         told.setdefault(one["description"], []).append(action)
     needs = set() if of_all else {action for action in takers if name in actions[action]["required"]}
-    words = (_described(_whose(whose, needs, list(actions)), text, name) for text, whose in told.items())
+    words = (_described(_takers(takers, needs, list(actions)), text, name) for text, takers in told.items())
     return {**_joined(name, takers), "description": "; ".join(words)}
 
 
-def _described(whose: str, text: str, name: str) -> str:
+def _described(takers: str, text: str, name: str) -> str:
     """Return the description of an argument, without words that only repeat its name."""
-    return whose.rstrip() if whose and text == f"The {name}" else whose + text
+    return takers.rstrip() if takers and text == f"The {name}" else takers + text
 
 
 def _joined(name: str, takers: Mapping[str, Schema]) -> Schema:
@@ -81,24 +81,24 @@ def _joined(name: str, takers: Mapping[str, Schema]) -> Schema:
     return {**values[0], **({"enum": [*choices]} if choices else {})}
 
 
-def _whose(whose: Sequence[str], needs: set[str], everyone: Sequence[str]) -> str:
-    """Return the actions that an argument is of, in brackets; "" if it is of all and none needs it."""
-    others = [one for one in everyone if one not in whose]
-    noun = whose[0].partition("_")[0]
-    star = "*" if needs.issuperset(whose) else ""
+def _takers(takers: Sequence[str], needs: set[str], all_actions: Sequence[str]) -> str:
+    """Return the actions that take an argument, in brackets; "" if all of them take it and none needs it."""
+    others = [one for one in all_actions if one not in takers]
+    noun = takers[0].partition("_")[0]
+    star = "*" if needs.issuperset(takers) else ""
     if not others and not needs:
         return ""
-    if others and len(others) < len(whose) / 2 and (star or not needs.intersection(whose)):
+    if others and len(others) < len(takers) / 2 and (star or not needs.intersection(takers)):
         return f"[not {', '.join(others)}]{star} "
-    if len(whose) > 2 and list(whose) == [one for one in everyone if one.startswith(f"{noun}_")]:
+    if len(takers) > 2 and list(takers) == [one for one in all_actions if one.startswith(f"{noun}_")]:
         return f"[{noun}_…]{star} "
     if star:
-        return f"[{', '.join(whose)}]* "
-    return f"[{', '.join(one + ('*' if one in needs else '') for one in whose)}] "
+        return f"[{', '.join(takers)}]* "
+    return f"[{', '.join(one + ('*' if one in needs else '') for one in takers)}] "
 
 
 def _plain(schema: Mapping[str, Any], *, is_span: bool = False) -> Schema:
-    """Return the part of a schema that a model needs. Bounds are left to the command, whose refusal names them."""
+    """Return the part of a schema that a model needs. It omits bounds: a command's refusal names them."""
     value = {key: one for key, one in schema.items() if key in ("type", "enum", "description")}
     if "description" in value:
         for words in LEFT_OUT:

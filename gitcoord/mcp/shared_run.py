@@ -1,8 +1,8 @@
 """The `agent run` that all servers of one agent on this node share: one heartbeat, and one goodbye at the end.
 
-Each server holds the writing end of one FIFO. Its reading end is the standard input of `agent run --until-eof`, so the
-kernel counts the servers: the input ends with the last of them, however that one ends. Whichever server finds no
-`agent run` starts one, which outlives it while another server is open.
+Each server has the writing end of one FIFO open. Its reading end is the standard input of `agent run --until-eof`, so
+the kernel counts the servers: the input ends with the last of them, even if that one is killed. A server that finds no
+`agent run` starts one. This run outlives the server as long as another server is open.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from gitcoord.store.home import sharing
 from gitcoord.store.home.home import Home
 
 GOODBYE_S = 15.0  # for the agent's goodbye
-LOOK_S = 0.5  # between two looks whether an `agent run` of the agent lives
+POLL_S = 0.5  # between two checks whether an `agent run` of the agent is alive
 AGAIN_S, AGAIN_S_MAX = 1.0, 60.0  # before another one is started; doubles while they end
-SETTLED_S = 150.0  # an `agent run` that lives so long has found no other run of its agent (it watches for two promises)
+SETTLED_S = 150.0  # an `agent run` that lives so long has no rival: it watches for one for two heartbeat periods
 WORDS_READ = 2000  # bytes of the last words of an `agent run`
 WORDS_CHARS = 300
 
@@ -40,7 +40,7 @@ class SharedRun:
 
     home: Home
     agent: str
-    warning: str = ""  # why the one that this server started has ended; "" while all is well
+    warning: str = ""  # why the `agent run` that this server started has ended; "" while one is alive
     _fifo: int = -1
     _child: subprocess.Popen[bytes] | None = None
     _words: IO[bytes] | None = None
@@ -50,7 +50,7 @@ class SharedRun:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[SharedRun]:
-        """Have an `agent run` for as long as this lasts, and wait for its goodbye if no other server is left."""
+        """Keep an `agent run` alive within this context; then wait for its goodbye if no other server is left."""
         self._fifo = _open(self.home, self.agent)
         fcntl.flock(self._fifo, fcntl.LOCK_SH)
         watcher = threading.Thread(target=self._watch, daemon=True)
@@ -64,13 +64,13 @@ class SharedRun:
 
     def _watch(self) -> None:
         while True:
-            with contextlib.suppress(OSError):  # a full disk, or no process to be had: the next look tries again
+            with contextlib.suppress(OSError):  # a full disk, or too many processes: the next check tries again
                 self.look()
-            if self._closing.wait(LOOK_S):
+            if self._closing.wait(POLL_S):
                 return
 
     def look(self) -> None:
-        """Start an `agent run` if none of this agent lives, at most so often."""
+        """Start an `agent run` if none of this agent is alive, with growing pauses while they end again."""
         now_s = time.monotonic()
         ended = self._child is not None and self._child.poll() is not None
         if ended:
@@ -116,11 +116,11 @@ class SharedRun:
         words = "in favour of another run" if self._child.returncode == Lost.exit_code else "by itself"
         return (
             f"{self.agent} sends no heartbeats from here: its `gitcoord agent run` has ended {words} ({why}). "
-            "Others may count you as gone, and give your tasks away"
+            "Other agents may consider you gone and get your tasks"
         )
 
     def _close(self) -> None:
-        """Let go. The last server waits for the goodbye, so that it was said when the client sees this process end."""
+        """Close the FIFO. The last server waits for the goodbye, so that it precedes the end of this process."""
         last = True
         try:
             fcntl.flock(self._fifo, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,7 +134,7 @@ class SharedRun:
             self._child.kill()
             self._child.wait()
         elif self._child is not None and self._child.poll() is None:
-            self._child.returncode = 0  # it goes on for the other servers: Popen must not complain of that
+            self._child.returncode = 0  # it goes on for the other servers: Popen must not warn of a running child
         if self._words is not None:
             self._words.close()
 
@@ -154,5 +154,5 @@ def _open(home: Home, agent: str) -> int:
     fifo = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
     if not stat.S_ISFIFO(os.fstat(fifo).st_mode):
         os.close(fifo)
-        raise Refused(f"{path} is no FIFO: remove it, then start `gitcoord mcp` again")
+        raise Refused(f"{path} is not a FIFO: remove it, then start `gitcoord mcp` again")
     return fifo

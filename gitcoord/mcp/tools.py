@@ -12,14 +12,14 @@ from gitcoord.core.commands import Command, Query
 from gitcoord.core.errors import Refused
 from gitcoord.features import FEATURES
 from gitcoord.mcp import schemas
-from gitcoord.mcp.arguments import chosen_action, shown, understood
+from gitcoord.mcp.arguments import chosen_action, normalized, shown
 from gitcoord.mcp.own_tools import OWN, Own
 from gitcoord.mcp.schemas import Schema
 
-TOOLS_MAX = 12  # a model that is given more tools chooses worse
+TOOLS_MAX = 12  # with more tools, a model chooses worse
 FIRST = ("next", "wait_for_news", "conflicts")
 PAGE = 10  # rows of one answer
-HIDDEN = {  # arguments that a model at work does not need; it pays for each that it is shown, at every turn
+HIDDEN = {  # arguments that a working model does not need: each one that it sees costs tokens at every turn
     "agent register": ("role", "depends_on", "backup", "about", "accept_assignments"),
     "agent set": ("role", "depends_on", "backup", "github", "workload", "agent"),
     "agent leave": ("agent",),
@@ -100,7 +100,7 @@ class Tool:
                 raise Refused(f"{wrong}: give `action`, one of {', '.join(self.actions)}")
         assert action is not None
         properties = schemas.of_model(self.actions[action].arguments, pages=True)["properties"]
-        rest = understood(rest, properties)
+        rest = normalized(rest, properties)
         shown_ones = self.schemas[action]["properties"]
         for name in rest:
             if name not in shown_ones and name not in HIDDEN.get(self.names[action], ()):
@@ -131,7 +131,7 @@ def tools() -> dict[str, Tool]:
 
 
 def in_tool_words(text: str) -> str:
-    """Return our words with tools in place of commands: a model may have no command line."""
+    """Return `text` with tools instead of commands, because a model may have no command line."""
     return _COMMAND.sub(lambda found: _tool_words(found[1]) or found[0], text)
 
 

@@ -95,7 +95,7 @@ def test_trouble_of_gitcoords_own_stops_no_client(held: Clone, client: str, tmp_
     for occasion in ("edit", "session-start", "session-end"):
         for stdin in (b"{", b"[]", b"\xff"):
             said = held("hook", occasion, "--client", client, stdin=stdin)
-            assert said.json() == {} and "gitcoord: not checked: the client handed over" in said.err
+            assert said.json() == {} and "gitcoord: not checked: the client passed" in said.err
     held("leave", "--force")
     outside = {"tool_name": "write", "cwd": str(tmp_path), "tool_input": {"file_path": str(tmp_path / "a")}}
     for call in (json.loads("{}"), outside):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gitcoord.code import branches, conflict_events, conflicts, merge_cache, merges
-from gitcoord.code.changed_paths import common_ancestor, touched
+from gitcoord.code.changed_paths import changed_by, common_ancestor
 from gitcoord.code.conflicts import Conflict, ConflictedPath, ConflictReport, Ref
 from gitcoord.code.hunks import Hunk, hunks
 from gitcoord.code.merge_result import Outcome, Pair, Unmerged
@@ -80,15 +80,15 @@ def test_pairs_that_touch_nothing_in_common_are_not_tried_and_lose_no_conflict(p
         names = repository.git("for-each-ref", "--format=%(refname:short)", "refs/heads/*-[ab]").decode().split()
         refs = {name: repository.commit(name) for name in names}
         ancestor = common_ancestor(repository, list(refs.values()))
-        marks = {name: touched(repository, ancestor, commit) for name, commit in refs.items()}
+        marks = {name: changed_by(repository, ancestor, commit) for name, commit in refs.items()}
         pairs = list(itertools.combinations(names, 2))
         tried = merges.trial(repository, [(refs[a], refs[b]) for a, b in pairs])
         missed = [
             (a, b)
             for (a, b), merge in zip(pairs, tried, strict=True)
-            if not merge.clean and not marks[a].meets(marks[b])
+            if not merge.clean and not marks[a].may_conflict(marks[b])
         ]
-        skipped = sum(not marks[a].meets(marks[b]) for a, b in pairs)
+        skipped = sum(not marks[a].may_conflict(marks[b]) for a, b in pairs)
     assert missed == [] and skipped > len(pairs) / 3
 
 

@@ -170,7 +170,7 @@ def test_the_sessions_folder_is_where_it_was_started(project: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b"3", b'"x"', b"\xff", b"[" * 100_000])
 def test_what_is_no_call_is_refused(project: Path, data: bytes) -> None:
-    with pytest.raises(Refused, match="the client handed over"):
+    with pytest.raises(Refused, match="the client passed"):
         client_calls.parse(data, {}, project)
 
 

@@ -115,7 +115,7 @@ def test_a_value_that_says_the_same_keeps_its_spelling() -> None:
         ('{"a" 1}', "column 6: a colon"),
         ('{"a": nul}', "column 7: a JSON value"),
         ('{"a": 01}', "column 7: a JSON value"),
-        ("{} {}", "column 4: something stands after"),
+        ("{} {}", "column 4: there is text after"),
         ("[" * 200 + "]" * 200, "more than 100 values"),
         ('{"a": /* open', "column 7: a JSON value"),
         ('{"a": "\\x"}', "column 7"),
@@ -135,7 +135,7 @@ def test_a_file_of_another_shape_is_refused(text: str) -> None:
 
 
 def test_an_array_of_another_shape_is_refused() -> None:
-    with pytest.raises(Refused, match="list is no JSON array"):
+    with pytest.raises(Refused, match="list is not a JSON array"):
         json_edit.append('{"list": {}}', ("list",), 1)
 
 

@@ -186,17 +186,17 @@ def test_a_handler_in_a_group_of_the_users_is_kept_up_to_date_and_removed_alone(
     [
         ("claude", ".mcp.json", "", "line 1, column 1: the file ends"),
         ("claude", ".mcp.json", '{"mcpServers": {"x": }}', "line 1, column 22: a JSON value"),
-        ("claude", ".mcp.json", '{"mcpServers": []}', "mcpServers is no JSON object"),
+        ("claude", ".mcp.json", '{"mcpServers": []}', "mcpServers is not a JSON object"),
         ("claude", ".mcp.json", '{"mcpServers": {"gitcoord": {"command": "other"}}}', "another server named gitcoord"),
-        ("claude", ".claude/settings.json", '{"hooks": {"PreToolUse": {}}}', "hooks.PreToolUse is no JSON array"),
+        ("claude", ".claude/settings.json", '{"hooks": {"PreToolUse": {}}}', "hooks.PreToolUse is not a JSON array"),
         ("claude", "CLAUDE.md", agent_guide.BEGIN, "once each"),
         ("claude", "CLAUDE.md", "\udcff", "is not UTF-8 at byte 0"),
-        ("codex", ".codex/config.toml", "a = \n", "it is no TOML: Invalid value (at line 1, column 5)"),
+        ("codex", ".codex/config.toml", "a = \n", "it is not TOML: Invalid value (at line 1, column 5)"),
         ("codex", ".codex/config.toml", "mcp_servers = {}", "cannot be added to mcp_servers as it is written"),
         ("codex", ".codex/config.toml", "mcp_servers = 1", "has mcp_servers.gitcoord already"),
         ("codex", ".codex/config.toml", '[mcp_servers.gitcoord]\ncommand = "x"', "not between our markers"),
-        ("cursor", ".cursor/hooks.json", "[]", "the whole file is no JSON object"),
-        ("opencode", ".opencode/plugins/gitcoord.js", "mine", "it is not gitcoord's"),
+        ("cursor", ".cursor/hooks.json", "[]", "the whole file is not a JSON object"),
+        ("opencode", ".opencode/plugins/gitcoord.js", "mine", "it is not gitcoord's file"),
     ],
 )
 def test_what_cannot_be_edited_is_refused_with_its_place_and_left_alone(

@@ -148,7 +148,7 @@ def test_a_server_tells_that_its_run_has_ended_in_favour_of_another(
 
 def test_what_is_no_fifo_is_refused(alice: Clone) -> None:
     (alice.home / "heartbeats" / "alice.servers").write_text("")
-    with pytest.raises(Refused, match="is no FIFO"), SharedRun(find_home(alice.path), "alice").held():
+    with pytest.raises(Refused, match="is not a FIFO"), SharedRun(find_home(alice.path), "alice").held():
         raise AssertionError("it began")
 
 

@@ -14,7 +14,7 @@ import pytest
 from gitcoord.core.commands import Command
 from gitcoord.core.errors import Refused
 from gitcoord.mcp import schemas
-from gitcoord.mcp.answers import KEPT
+from gitcoord.mcp.answers import RECEIPT_FIELDS
 from gitcoord.mcp.calls import MAY_BE_OLD
 from gitcoord.mcp.server import INSTRUCTIONS
 from gitcoord.mcp.tools import HIDDEN, TOOLS_MAX, Tool, in_tool_words, tools
@@ -136,7 +136,7 @@ def words_of(named: set[str]) -> str:
 
 def test_what_a_tool_hides_is_an_argument_of_an_offered_command() -> None:
     offered = {name: tool.actions[action] for tool in tools().values() for action, name in tool.names.items()}
-    assert {*MAY_BE_OLD, *KEPT} <= set(offered)
+    assert {*MAY_BE_OLD, *RECEIPT_FIELDS} <= set(offered)
     for name, hidden in HIDDEN.items():
         known = {field.alias or key for key, field in offered[name].arguments.model_fields.items()}
         assert set(hidden) <= known, name
