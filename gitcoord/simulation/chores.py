@@ -1,4 +1,4 @@
-"""Chores: the duties of a simulated leader, one for every few notes that anybody wrote."""
+"""Chores: the duties of a simulated leader, one for every NOTES_EACH notes in the ledger."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A simulated disk: synced data survives a crash, and a crash may happen before any write.
 
-The product's own reader reads the queue's files back, so that it meets half-done trims and swaps as they are.
+The product's own code reads the queue's files after a crash, so that it meets half-done trims and swaps.
 """
 
 from __future__ import annotations

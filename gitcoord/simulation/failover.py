@@ -8,7 +8,7 @@ from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.world import World
 
 HARMLESS = {"death", "clock", "rush"}
-"""Faults that may happen beside a leader's death without delaying its successor."""
+"""Faults that do not delay the successor of a dead leader."""
 
 
 def gaps_s(world: World, remote: SimulatedRemote) -> list[float]:
@@ -23,7 +23,7 @@ def gaps_s(world: World, remote: SimulatedRemote) -> list[float]:
 
 
 def check(world: World, remote: SimulatedRemote) -> None:
-    """Fail if a dead leader was not replaced within the bound, where no other fault delays that."""
+    """Fail if a dead leader was not replaced within the bound although no other fault delays that."""
     bound_s = world.profile.bound_s()
     for gap_s in gaps_s(world, remote) if world.weather.on <= HARMLESS else ():
         if gap_s > bound_s:

@@ -72,14 +72,14 @@ def _copy(world: World, remote: SimulatedRemote) -> Life:
 
 
 def _leaders(world: World) -> list[Machine]:
-    """Return the machines that believe to lead; all machines if none does."""
+    """Return the machines that consider themselves leader; all machines if none does."""
     return [
         machine for machine in machines(world) if machine.local.leading(machine.replica.branch.fleet.terms)
     ] or machines(world)
 
 
 def copied(world: World, remote: SimulatedRemote, machine: Machine, name: str, *, runs: bool) -> Machine:
-    """Add another machine with the same disk."""
+    """Add a machine with a copy of the disk of `machine`, and return it. `runs`: it runs its agent."""
     dice = world.dice("copy")
     writes = sorted(dice.uniform(world.now_s, world.end_s * 0.8) for _ in range(dice.randrange(8)))
     copy = Machine(
@@ -102,7 +102,7 @@ def copied(world: World, remote: SimulatedRemote, machine: Machine, name: str, *
 
 
 def _image(world: World, remote: SimulatedRemote) -> Life:
-    """Copy a running machine, mostly the leader's, and resume the image later. Its clock stands still until then."""
+    """Copy a running machine, mostly the leader's, and resume the image later. Its clock stops until then."""
     dice = world.dice("image")
     yield dice.uniform(30, world.end_s / 2)
     machine = dice.choice(_leaders(world) if dice.random() < 0.8 else machines(world))
@@ -137,7 +137,7 @@ def _deletions(world: World, remote: SimulatedRemote) -> Life:
 
 
 def _delete_outbox(world: World, remote: SimulatedRemote, ref: str) -> None:
-    """Delete an outbox with its heartbeats: nobody is blamed for not having seen them."""
+    """Delete an outbox with its heartbeats. The observer forgets them too: no machine can have seen them."""
     if ref == LEDGER or ref not in world.server.refs:
         return
     for heartbeat in outbox.read(world.god, world.server.refs.pop(ref)).heartbeats:
@@ -149,7 +149,10 @@ def _delete_outbox(world: World, remote: SimulatedRemote, ref: str) -> None:
 
 
 def excuse(world: World, machine: Machine, backup: Files | None, why: str) -> None:
-    """Excuse the loss of events that only this disk held: nobody promised to keep them."""
+    """Excuse the loss of events that were on this disk only: no promise covers a lost disk.
+
+    `backup`: the files that replace it; None if the machine is gone.
+    """
     elsewhere = _known_elsewhere(world, machine)
     held = [*machine.disk.content.all(), *map(parse, machine.disk.orphans)]
     held += [parse(line) for line in _ledger_of(world, machine.disk.tip)]
@@ -161,7 +164,7 @@ def excuse(world: World, machine: Machine, backup: Files | None, why: str) -> No
 
 
 def excuse_second_losses(world: World) -> None:
-    """Excuse the loss of events that a disk had lost before, if the remote, now set back, alone had them."""
+    """Excuse the loss of events that a disk lost earlier, if only the remote had them, and it was set back now."""
     elsewhere = _known_elsewhere(world, None)
     for uid, why in world.at_risk.items():
         if uid not in elsewhere:
@@ -169,7 +172,7 @@ def excuse_second_losses(world: World) -> None:
 
 
 def _known_elsewhere(world: World, but: Machine | None) -> set[str]:
-    """Return the uids of events on the remote, or on another machine's disk, or in the ledger that it saw last."""
+    """Return the uids of events on the remote, on the disk of a machine other than `but`, or in its last ledger."""
     lines = set(_ledger_of(world, world.tip))
     for ref, oid in world.server.refs.items():
         if ref != LEDGER:

@@ -11,13 +11,13 @@ FAULTS: dict[str, str] = {
     "late": "a push that is applied after its client gave up",
     "delay": "an answer that takes seconds",
     "partition": "some nodes are cut off for a while",
-    "pause": "a process stops between its look and its push",
+    "pause": "a process stops between its fetch and its push",
     "crash": "a process dies at any effect or any write, and starts again from what was synced",
-    "death": "a machine is gone for good",
+    "death": "a machine is gone forever",
     "clock": "clocks run at different rates and show different times",
     "suspend": "a machine sleeps for minutes",
     "torn": "refs read at different moments",
-    "refused": "the host refuses for rate",
+    "refused": "the host refuses a request because of its rate limit",
     "copy": "a clone is copied, and both are used",
     "restore": "a machine goes on from an old backup of its disk",
     "rollback": "the remote is set back to an older state",
@@ -25,14 +25,14 @@ FAULTS: dict[str, str] = {
     "liar": "a node sequences forged, doubled or re-ordered lines",
     "image": "a machine is copied while it runs, memory and all, and the image resumed, perhaps minutes later",
     "deleted": "an outbox is deleted on the remote, also that of a machine just restored",
-    "rush": "everybody writes at the same moment",
-    "hostile": "a member with a good key signs, sequences and overwrites whatever it likes",
+    "rush": "all machines write at the same moment",
+    "hostile": "a member with a valid key signs, sequences and overwrites whatever it likes",
 }
 BESIDE_HOSTILE = frozenset(
     {"hostile", "lost", "late", "delay", "partition", "pause", "crash", "clock", "suspend", "torn", "refused", "rush"}
 )
-"""Faults that may happen beside a hostile member. The others break promises, and would hide what it breaks."""
-ALONE_SHARE = 0.3  # of the schedules with a hostile member: no other fault delays anybody, so all bounds are checked
+"""Faults that may happen beside a hostile member. The others break promises, and would hide what the member breaks."""
+ALONE_SHARE = 0.3  # of the schedules with a hostile member: no other fault causes delays, so all bounds are checked
 NO_DELAY = frozenset({"hostile", "clock", "rush"})
 HOSTILE_SHARE = 0.3  # of the schedules that draw a hostile member: the features that it attacks take time to fold
 
@@ -64,7 +64,7 @@ MOST = {
 def draw(
     seed: int, *, only: Collection[str] | None = None, without: Collection[str] = (), hostile: bool = False
 ) -> Weather:
-    """Draw the weather of a seed. `only` and `without` remove classes and leave the other rates as they were.
+    """Return the weather of a seed. `only` and `without` remove classes and leave the other rates as they were.
 
     `hostile`: add a hostile member, whatever the seed draws.
     """

@@ -10,7 +10,7 @@ from gitcoord.simulation.machine import Machine
 
 
 def resume(image: Machine, other: Machine, late_s: float) -> None:
-    """Let `image` continue in `late_s` from where the process of `other` is now. Its clock stands still until then."""
+    """Let `image` continue after `late_s` seconds where the process of `other` is now. Its clock stops until then."""
     world, old, local = image.world, other.replica, other.local
     image.clock_rate, image.slept_s = other.clock_rate, other.slept_s
     image.clock_offset_s = other.clock_offset_s - late_s * other.clock_rate

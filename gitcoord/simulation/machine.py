@@ -35,7 +35,7 @@ class Backup:
 
 @dataclass(slots=True)
 class Patience:
-    """How long to watch whether the agent's other run still sends heartbeats."""
+    """How long a new session watches whether another run of its agent still sends heartbeats."""
 
     until_s: float
     counts: dict[str, Any]  # node → session and count of its newest heartbeat
@@ -43,7 +43,7 @@ class Patience:
 
 
 class Machine:
-    """One clone and the process on it. `name` is its own, whatever its node id becomes."""
+    """One clone and the process on it. `name` stays the same even if its node id changes."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Machine:
 
     @property
     def may_act(self) -> bool:
-        """Whether it would act outside the ledger now."""
+        """Whether the machine may act outside the ledger now, by its own lease."""
         return not self.asleep and self.local.holds_lease(self.replica.branch.fleet.terms, self.local_s())
 
     # Its life
@@ -158,9 +158,9 @@ class Machine:
 
     def _put_back(self, backup: Backup) -> None:
         self.fate, self.disk.files = None, replace(backup.files)
-        self.disk.recover()  # at once: while it is down, nobody shall count what only the lost disk held as kept
+        self.disk.recover()  # at once: events that only the lost disk had must not count as kept while it is down
         self.store.become(backup.store)
-        self.remote.witness.wrote_down(self.name, backup.files.tip, anew=True)
+        self.remote.witness.wrote_down(self.name, backup.files.tip, restored=True)
         self.say("is RESTORED from an old backup")
 
     def _run(self) -> Life:
@@ -186,7 +186,7 @@ class Machine:
             raise Crash
 
     def write(self, type_: str, content: str, *, safely: bool = False) -> None:
-        """Queue an event, which promises it to its author. `safely`: without a crash in between."""
+        """Queue an event, and acknowledge it to its author. `safely`: no crash happens before that."""
         world = self.world
         draft = Draft(self.agent, type_, content, world.wall(self.clock_offset_s), world.uid(self.name))
         uid = draft.event_uid

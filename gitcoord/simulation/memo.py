@@ -1,4 +1,4 @@
-"""A cache for one schedule: a line, a file, a signature or an outbox reads the same on every machine."""
+"""A cache for one schedule: a line, a file, a signature or an outbox has the same result on every machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @contextmanager
 def shared(signers: Signers) -> Iterator[None]:
-    """Let all machines share one cache of what they parsed and checked, in this context."""
+    """Let all machines share one cache of parsed lines, files and outboxes, and of checked signatures."""
     verifier, verdicts = signers.verifier, dict[tuple[bytes, str], str | None]()
     rejects = verifier.rejects
 

@@ -52,7 +52,7 @@ class SimStore(MemoryStore):
         return dict(tree)
 
     def become(self, other: SimStore) -> None:
-        """Hold the objects and refs of `other`, and no others."""
+        """Replace all objects and refs by those of `other`."""
         self.objects, self._kept = dict(other.objects), other.kept()
 
     def forget_unkept(self) -> None:

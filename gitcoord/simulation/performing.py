@@ -1,4 +1,4 @@
-"""The driver of a simulated machine: it performs a round's effects, and a fault may happen before any of them."""
+"""The driver of a simulated machine: it performs a round's effects, and a fault may happen before each of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LASTS = (effects.Fetch, effects.Push, effects.Wait)
 
 
 def drive(machine: Machine, steps: Generator[effects.Effect, Any, Report]) -> Generator[float, None, Report]:
-    """Drive the protocol's own generator to its end."""
+    """Perform the effects of the protocol's generator until it ends, and return its report. Raise what it raises."""
     answer: Any = None
     wrong: GitcoordError | None = None
     while True:

@@ -1,7 +1,7 @@
 """The simulated remote. A push has two phases: the client checks its leases, the server applies each ref later.
 
-A model that performs a push in one step hides real bugs. Here each ref is applied by itself, perhaps after the client
-gave up, perhaps while another push is applied.
+A model in which a push is one step hides real bugs. Here each ref is applied separately, perhaps after the client gave
+up, perhaps while another push is applied.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LATE_S_MAX = 90.0  # how long after that a server may still apply it
 
 @dataclass(slots=True)
 class SimulatedRemote:
-    """The remote of all machines, and what an observer saw there."""
+    """The remote of all machines, and the observer's records."""
 
     world: World
     signs: dict[tuple[int, str], Sign] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class SimulatedRemote:
         return told
 
     def _send(self, who: str, store: MemoryStore, send: Sequence[Update], told: dict[str, Pushed]) -> float:
-        """Let the server apply each ref by itself, in either order; return the time at which all are applied."""
+        """Let the server apply each ref separately, in either order. Return the time at which all are applied."""
         world, dice = self.world, self.world.dice(f"apply/{who}")
         late_s = dice.uniform(TIMEOUT_S, LATE_S_MAX) if world.happens("late", who) else 0.0
         at_s = world.now_s + late_s
@@ -198,12 +198,11 @@ class SimulatedRemote:
         return self.signs.get((election.term, election.session)) if election is not None else None
 
     def _overwritten(self, who: str, ref: str, box: Outbox) -> None:
-        """Forget heartbeats that a copy, or a later process of the same node, overwrote; check who goes on after that.
+        """Forget heartbeats that a copy, or a later process of the same node, overwrote. Fail if their session goes on.
 
-        Such a session is over. A process that died starts a new session, and so does one that finds a copy's outbox in
-        its place: neither leads anything. A process that goes on with the old session is at fault. One case is
-        excepted: the copy has no heartbeat yet, and its outbox holds nothing that the original lacks. The original
-        then rightly ignores it, as it ignores an old image of itself.
+        Such a session is over. A process that died starts a new session, and so does a process that finds a copy's
+        outbox in place of its own: neither leads. There is one exception: if the copy has no heartbeat yet, and its
+        outbox has nothing that the original lacks, the original rightly ignores it, as an old image of itself.
         """
         sessions = {str(heartbeat.data.get("session")) for heartbeat in box.heartbeats}
         for session in sorted(sessions & self.overwritten.keys()):

@@ -19,7 +19,7 @@ RETRIES = 5
 
 
 def one(machine: Machine) -> Life:
-    """Do one round, and note when the next one is due."""
+    """Do one round, and set when the next one is due."""
     seen, began_s = machine.queue, machine.local_s()
     try:
         report = yield from performing.drive(
@@ -38,7 +38,7 @@ def one(machine: Machine) -> Life:
         _lapse(machine, 1.0)
     except GitcoordError as wrong:
         lied = isinstance(wrong, Corrupt) and machine.world.forged and machine.world.hostile is None
-        if not lied:  # whatever others wrote, no round fails
+        if not lied:  # no line of others may make a round fail
             machine.world.fail(f"{machine.name}'s round ends with {type(wrong).__name__}: {wrong}")
         machine.say(f"{type(wrong).__name__}: {wrong}")
         _lapse(machine, machine.world.profile.probe_s)

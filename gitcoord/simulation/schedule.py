@@ -1,4 +1,4 @@
-"""One schedule: a fleet, its work and its faults from one seed; what happened, and whether every promise was kept."""
+"""One schedule: a fleet, its work and its faults, all drawn from one seed, and the checks at its end."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def run(seed: int, options: Options, *, keep_trace: bool = False) -> Result:
 
 
 def _invite(world: World, remote: SimulatedRemote, nodes: int) -> None:
-    """Add a hostile member to a fleet with all features: each has something that it might misuse."""
+    """Add a hostile member, and all features to the fleet, since the member may attack each of them."""
     world.features = {**FEATURES, **world.features}
     world.hostile = hostile = Hostile(world, remote)
     hostile.join([f"agent{number + 1}" for number in range(nodes)])

@@ -1,4 +1,4 @@
-"""The session of a simulated machine's agent, started as in `node/agent/sessions.py`: one at a time runs."""
+"""The session of a simulated machine's agent, started as in `node/agent/sessions.py`: only one runs at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def take(machine: Machine) -> None:
-    """Start the session of the machine's agent, if no other run of it is alive. Called after each round until then."""
+    """Start the session of the machine's agent if no other run of it is alive. Call it after each round until then."""
     if not machine.runs:
         machine.seated = True
         return

@@ -1,4 +1,4 @@
-"""Cheap signatures: in a simulation nobody guesses a key, so a keyed digest proves the author."""
+"""Cheap signatures: no simulated attacker computes another's digest, so a keyed digest proves the author."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitcoord.core.format.vouches import node_id
 
 
 class StubSigner:
-    """Signs with a digest that follows from the public key: it looks real, and no simulated liar forges it."""
+    """Signs with a digest keyed with the public key: its form is that of a real signature, and no liar forges it."""
 
     def __init__(self, agent: str) -> None:
         self.key = encode(hashlib.sha256(agent.encode()).digest())
@@ -34,7 +34,7 @@ def _digest(key: str, message: bytes) -> str:
 
 
 class Signers:
-    """Every agent's signer, real or not."""
+    """The signers of all agents and nodes: real ones, or stubs."""
 
     def __init__(self, *, real: bool) -> None:
         self.real = real

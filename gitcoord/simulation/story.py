@@ -1,4 +1,4 @@
-"""A failing seed, shown to a person: with no more faults and no more time than it needs to fail."""
+"""A failing seed, shown to a person: reduced to the fewest faults and the shortest time with which it still fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRIES_MAX = 60  # runs that shrinking may take
 
 
 def shrink(seed: int, options: Options) -> tuple[Options, Result]:
-    """Return the fewest faults and the shortest time, found greedily, with which the seed fails in the same way."""
+    """Return options with few faults and a short time, found greedily, with which the seed fails in the same way."""
     best, tries = run(seed, options, keep_trace=True), 0
     kind = _kind(best.violation)
     going = bool(best.violation)
@@ -68,7 +68,7 @@ def command(seed: int, options: Options) -> str:
 
 
 def tell(options: Options, result: Result) -> str:
-    """Return the end of the story: lines about the violation, the faults and the ledger."""
+    """Return a text about the violation, its faults and the newest steps, with the command that replays it."""
     named = set(re.findall(r"\b(?:m\d+(?:c\d|i)?|[0-9a-z]{6})\b", result.violation))
     loud = re.compile(
         r"LEDGER|ELECTED|CRASH|COPY|IMAGE|RESTORED|SET BACK|DELETED|CUT OFF|WINS|liar|the hostile|"

@@ -1,4 +1,4 @@
-"""The simulated world: virtual time, one seed for all random numbers, the remote's refs and what was promised."""
+"""The simulated world: virtual time, random numbers from one seed, the remote, and a record of all acknowledgements."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from gitcoord.store.memory import MemoryServer
 
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
-EPOCH = datetime.datetime(2026, 11, 21)  # UTC, which need not be said again for each event
+EPOCH = datetime.datetime(2026, 11, 21)  # UTC; without a time zone, because it is formatted for each event
 
 FEATURES: dict[str, Feature] = {"chores": chores}
-"""The protocol never looks at what a feature folds. So one feature is enough, if its leader has many duties."""
+"""The protocol never reads a feature's state, so one feature with many duties is enough."""
 
 Life = Generator[float, None, None]
 """A process: it yields the seconds that it sleeps."""
@@ -51,15 +51,15 @@ class Inhabitant(Protocol):
 
 
 class Guest(Protocol):
-    """A hostile member, as far as the world knows of it."""
+    """A hostile member as the world sees it."""
 
     lines: int
-    replaced_s: list[float]  # when it laid what is no ledger in the place of ours
+    replaced_s: list[float]  # when it replaced the ledger by a foreign one
 
 
 @dataclass(slots=True)
 class World:
-    """One schedule: the remote, the time, the random numbers, and an independent record of what was promised."""
+    """One schedule: the remote, the time, the random numbers, and an independent record of acknowledged events."""
 
     seed: int
     weather: Weather
@@ -76,7 +76,7 @@ class World:
     attempted: dict[str, str] = field(default_factory=dict)  # uid → content
     acknowledged: dict[str, str] = field(default_factory=dict)
     excused: dict[str, str] = field(default_factory=dict)  # uid → why its loss breaks no promise
-    at_risk: dict[str, str] = field(default_factory=dict)  # uid → why its author's disk has it no more
+    at_risk: dict[str, str] = field(default_factory=dict)  # uid → why its author's disk lost it
     forged: set[bytes] = field(default_factory=set)  # lines that a liar made
     decoded: Decoded = field(default_factory=Decoded)
     god: SimStore = field(init=False)
@@ -106,7 +106,7 @@ class World:
     # Random numbers
 
     def dice(self, concern: str) -> random.Random:
-        """Return the random numbers of one concern: leaving one fault out does not change those of the others."""
+        """Return the random numbers of one concern. Each has its own, so a fault that is left out changes no other."""
         if concern not in self._dice:
             self._dice[concern] = random.Random(f"{self.seed}/{concern}")
         return self._dice[concern]
@@ -150,7 +150,7 @@ class World:
         self.now_s = self.end_s
 
     def is_honest(self, actor: str, key: str) -> bool:
-        """Return whether an honest agent wrote under this name. Without a hostile member all are honest."""
+        """Return whether `key` is that of the honest agent `actor`. Without a hostile member all agents are honest."""
         if self.hostile is None:
             return True
         names = {machine.agent for machine in self.machines} | {"founder"}

@@ -254,7 +254,7 @@ MUTANTS: dict[str, Mutant] = {
     "anybody_vouches": Mutant(
         "Only a node's own key vouches for keys in its chain.",
         "hostile",
-        "stands in the chain of",
+        "is in the chain of",
         [
             rewritten(
                 Verifier,

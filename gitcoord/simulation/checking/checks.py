@@ -46,7 +46,7 @@ def all_of(world: World, remote: SimulatedRemote, *, stops: bool) -> None:
 
 
 def _nobody_starves(world: World, remote: SimulatedRemote) -> None:
-    """Fail if an event waited too long for its position, where no fault delays anybody."""
+    """Fail if an event waited too long for its position although no fault causes delays."""
     waited_s, uid = remote.witness.slowest_s(remote.history)
     polls = 2 if world.profile.pushes_per_minute is None else 2 + 1.5 * len(machines(world))  # measured: half of it
     if world.hostile is not None:  # it wins races, and overwrites outboxes, which then pause; measured: 0.6 of it
@@ -56,7 +56,7 @@ def _nobody_starves(world: World, remote: SimulatedRemote) -> None:
         if until_s < world.end_s and not any(at_s < when_s <= until_s for when_s, _, _ in remote.history):
             world.fail(f"the ledger that was replaced after {at_s:.0f} s was not put back")
     if waited_s > polls * world.profile.poll_s:
-        world.fail(f"event {uid[:6]} waited {waited_s:.0f} s for its place, and nothing was amiss that delays anybody")
+        world.fail(f"event {uid[:6]} waited {waited_s:.0f} s for its place, and no fault caused a delay")
 
 
 def _once_each(world: World, ledger: Ledger) -> None:
@@ -67,7 +67,7 @@ def _once_each(world: World, ledger: Ledger) -> None:
 
 
 def _duties(world: World, remote: SimulatedRemote, ledger: Ledger, *, stops: bool) -> None:
-    """Fail if a duty counts twice, or if a leader that nobody copied or set back did one twice in a term."""
+    """Fail if a duty counts twice, or was done twice in a term although no leader was copied and no ledger set back."""
     for machine in machines(world):
         chores = machine.replica.branch.fleet.states["chores"]
         for number, times in Counter(chores.done).items():
@@ -163,7 +163,7 @@ def _holds(machine: Machine, uid: str) -> bool:
 
 
 def _nothing_gone(world: World, ledger: Ledger) -> None:
-    """Fail, while faults still happen, if an acknowledged event is not in the ledger, on a disk or in an outbox."""
+    """Fail if an acknowledged event is neither in the ledger, nor on a disk, nor in an outbox (faults may go on)."""
     boxes = {
         event.uid
         for ref, oid in world.server.refs.items()

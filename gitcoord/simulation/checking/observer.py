@@ -1,4 +1,4 @@
-"""An observer at the remote: what each machine was shown, and when, so that no machine's own account is trusted."""
+"""An observer at the remote: it records what each machine was shown, and when, so that no machine is trusted."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gitcoord.core.ports import Oid
 from gitcoord.simulation.checking import reference_fold
 from gitcoord.simulation.world import World
 
-LOOKS_MAX = 500  # of each machine: more than fit into any election timeout
+LOOKS_MAX = 500  # fetches kept per machine, more than fit into any election timeout
 START_S = 60.0  # until all machines have started
 
 
 @dataclass(slots=True)
 class Witness:
-    """Fetches of machines, terms that they saw, promises that they made."""
+    """The fetches of machines, the terms that they saw, and the acknowledgements that they gave."""
 
     world: World
     looks: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)  # by machine: when, whether it succeeded
@@ -31,13 +31,13 @@ class Witness:
         looks.append((self.world.now_s, well))
         del looks[:-LOOKS_MAX]
 
-    def wrote_down(self, who: str, tip: Oid | None, *, anew: bool = False) -> None:
-        """Note that `who` has this tip on its disk. `anew`: it knows no other one, since its disk was restored."""
-        before = 0 if anew else self.saved.get(who, 0)
+    def wrote_down(self, who: str, tip: Oid | None, *, restored: bool = False) -> None:
+        """Note that `who` has this tip on its disk. `restored`: a backup, which may be older than the disk was."""
+        before = 0 if restored else self.saved.get(who, 0)
         self.saved[who] = max(before, self.terms.get(tip or "", 0))
 
     def offers(self, who: str, commit: Oid, looked_s: float) -> None:
-        """Note that `who`, which fetched at `looked_s`, pushes this commit; it may be applied much later."""
+        """Note that `who` pushes this commit after a fetch at `looked_s`. The remote may apply it much later."""
         self.offered.setdefault(commit, (self.saved.get(who, 0), looked_s))
 
     def extended(self, parent: Oid | None, tip: Oid, term: int) -> None:
@@ -45,7 +45,7 @@ class Witness:
         self.terms[tip] = max(self.terms.get(parent or "", 0), term)
 
     def election_timeout_s(self, who: str, since_s: float) -> float:
-        """Return for how long `who` can have watched a silent leader since then, without times of failed fetches."""
+        """Return the seconds since `since_s` in which `who` can have watched the leader: between good fetches only."""
         looks, cap_s = self.looks.get(who, []), 2 * self.world.profile.poll_s
         pairs = zip(looks, looks[1:])
         return sum(
@@ -55,7 +55,7 @@ class Witness:
         )
 
     def slowest_s(self, history: list[tuple[float, str, Oid]]) -> tuple[float, str]:
-        """Return the longest time from a promise to a position in the ledger, and the uid of that event."""
+        """Return the longest time in seconds from an acknowledgement to a place in the ledger, and the event's uid."""
         blobs: dict[Oid, list[bytes]] = {}
         placed: dict[str, float] = {}
         for at_s, _, tip in history:

@@ -1,7 +1,7 @@
 """A second fold of the ledger, as simple as possible, by code that shares nothing with the product's fold.
 
-It is slow and simple on purpose: if both agree, neither is likely to be wrong. It does not know how many lines without
-effect a day takes (`core/fold/places.py`): no schedule comes near that, since the hostile member ends before.
+It is slow and simple on purpose: if both agree, both are probably right. It does not know the daily limit of lines
+without effect (`core/fold/places.py`): the hostile member stops before it, so no schedule reaches it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def identity(actor: str, nonce: str) -> str:
 def read(
     objects: Objects, tip: Oid, signed: Callable[[bytes], bool], *, honest: frozenset[str] | None = None
 ) -> Ledger:
-    """Fold the good new lines of every commit from the first to `tip`, in the order in which they came."""
+    """Return the fold of the valid new lines of every commit from the first to `tip`.
+
+    `signed` returns whether a line's signature is right. `honest`: the agents whose elections and terms count.
+    """
     commits: list[Oid] = []
     at: Oid | None = tip
     while at is not None:
@@ -74,7 +77,7 @@ def read(
 def raw_lines(objects: Objects, commit: Oid, seen: dict[Oid, list[bytes]] | None = None) -> list[bytes]:
     """Return the lines in a commit's tree: those of sealed files in the order of their names, then the open file's.
 
-    Anybody may have written that tree. A folder or a file that it names twice is read once.
+    The tree may be a hostile one: a folder or a file that it names twice is read once.
     """
     seen = {} if seen is None else seen
     root = objects.tree(objects.commit(commit).tree)
@@ -151,7 +154,7 @@ def take(ledger: Ledger, line: bytes, signed: Callable[[bytes], bool]) -> bool:
 
 
 def _may_lead(ledger: Ledger, fields: dict[str, Any]) -> bool:
-    """Return whether the line is no election, or one by an agent that may campaign."""
+    """Return False only for an election by an agent that may not campaign."""
     return (
         fields["type"] != "leader_election"
         or ledger.honest is None

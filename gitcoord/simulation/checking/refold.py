@@ -1,7 +1,7 @@
-"""The ledger folded again by a newcomer: the same state, at a bounded price for each event.
+"""The ledger folded again by a newcomer, which must get the same state, in a bounded number of steps for each event.
 
-This reader writes its fold down and reads it back on the way, as a cache and a checkpoint do, and counts the steps that
-each event of the hostile member takes.
+On the way, this reader dumps its fold and loads it again, as a cache and a checkpoint do, and counts the steps of each
+event of the hostile member.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.simulation.hostile.steps import steps
 from gitcoord.simulation.world import World
 
-WRITTEN_DOWN_ONE_IN = 30  # the fold is written down and read back after one commit in so many
+WRITTEN_DOWN_ONE_IN = 30  # the fold is dumped and loaded after one commit in so many
 STEPS_MAX = 50_000  # of one event; measured: 4,000. `tests/features/test_costs.py` has the bound at a full state
 
 
 class Counting(FleetState):
-    """A fold that counts the steps for events of hostile agents; for all events it would take fifty times as long."""
+    """A fold that counts the steps for events of hostile agents.
+
+    To count for all events would take 50 times as long.
+    """
 
     world: World | None = None
 

@@ -1,4 +1,4 @@
-"""Signs of life and elections, as an observer at the remote noted them."""
+"""Signs of life and elections, as the observer at the remote recorded them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gitcoord.core.ports import Oid
 
 @dataclass(slots=True)
 class Sign:
-    """Heartbeats of a session that claim a term: when the remote took each, and in which outbox."""
+    """The heartbeats by which a session claims a term: when the remote accepted each, and in which outbox."""
 
     session: str
     ref: str
@@ -27,7 +27,10 @@ class Sign:
             self.at_s.append(now_s)
 
     def age_s(self, seen_s: float) -> float | None:
-        """Return the age of the newest heartbeat at `seen_s`; None if there was none, or the leader had given up."""
+        """Return the age in seconds of the newest heartbeat at `seen_s`.
+
+        Return None if there was none, or if the leader had given up its claim by then.
+        """
         if self.given_up_s < seen_s:
             return None
         place = bisect.bisect_left(self.at_s, seen_s)
@@ -45,7 +48,7 @@ class Overwritten:
 
 @dataclass(slots=True)
 class Election:
-    """An election that the remote took, and the leader that it replaced."""
+    """An election that the remote accepted."""
 
     term: int
     session: str

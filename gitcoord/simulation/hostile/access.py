@@ -1,4 +1,4 @@
-"""What a hostile member has: one good key, and the right to read and push everything on the remote."""
+"""The access of a hostile member: one valid key, and the right to read and push everything on the remote."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class HostileAccess:
         fleet_id: str | None = None,
         **fields: Any,
     ) -> Event | None:
-        """Return an event signed with its key, also under others' names; None if no such line can be written."""
+        """Return an event signed with its key, perhaps under another's name; None if no such line can be written."""
         fields = {
             "timestamp": self.rng.choice([self.world.wall(), *grammar.MOMENTS]),
             "uid": self.world.uid("hostile"),
@@ -76,7 +76,7 @@ class HostileAccess:
         return {machine.agent for machine in self.world.machines} | {"founder"}
 
     def _boxes(self) -> list[tuple[str, outbox.Outbox]]:
-        """Return the refs and the content of the honest nodes' outboxes."""
+        """Return (ref, content) of the honest nodes' outboxes."""
         refs = {OUTBOXES + machine.disk.node for machine in self.world.machines} & self.world.server.refs.keys()
         return [(ref, outbox.read(self.world.god, self.world.server.refs[ref])) for ref in sorted(refs)]
 

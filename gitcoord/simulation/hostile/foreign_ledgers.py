@@ -1,4 +1,4 @@
-"""Foreign ledgers: what whoever may push can lay on the ledger's branch in the place of the fleet's own."""
+"""Foreign ledgers: commits that somebody with push access may put on the ledger branch instead of the fleet's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gitcoord.core.ledger.log_files import open_path
 from gitcoord.core.ports import Objects, Oid, TreeEntry
 
 Commit = Callable[..., Oid]
-"""Make a commit of a tree and of parents."""
+"""A function that makes a commit of a tree and its parents."""
 
 
 class ForeignLedgers:
@@ -35,7 +35,7 @@ class ForeignLedgers:
         }
 
     def made(self, tip: Oid) -> tuple[Oid, str]:
-        """Return one of them, to be laid over `tip`, and which."""
+        """Return a foreign commit to replace `tip`, and its kind in words."""
         way = self.rng.choice(sorted(self.ways))
         return self.ways[way](tip), way
 

@@ -1,6 +1,6 @@
 """Checks that a hostile member gained nothing: no right, no influence on time, no name, no flood by the leader.
 
-Each check relies on the state of honest machines, or on the acts of honest agents, never on the hostile member's words.
+Each check relies on the state of honest machines, or on the acts of honest agents, never on the hostile member's data.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLOCK_ERROR_S = 1.5e5  # of the simulated clocks, at most
 
 
 def check(world: World, remote: SimulatedRemote, ledger: Ledger) -> Ledger:
-    """Raise Violation for the first thing that it gained; return the ledger with honest agents' events only."""
+    """Return the ledger with honest agents' events only. Raise Violation for the first gain of the hostile member."""
     honest = replace(
         ledger,
         effective={uid: fields for uid, fields in ledger.effective.items() if _is_honest(world, fields)},
@@ -60,15 +60,15 @@ def _is_honest(world: World, fields: dict[str, object]) -> bool:
 
 
 def _chains_are_kept(world: World, ledger: Ledger) -> None:
-    """Check that each line in an honest node's chain is by that node's agent, whoever vouched for another key."""
+    """Fail if a line in an honest node's chain is not by an honest agent, even if somebody vouched for its key."""
     nodes = {machine.disk.node: machine.name for machine in machines(world)}
     for fields in [*ledger.effective.values(), *ledger.void]:
         if fields.get("seq") is not None and fields["node"] in nodes and not _is_honest(world, fields):
-            world.fail(f"a line by {fields['actor']} stands in the chain of {nodes[fields['node']]}")
+            world.fail(f"a line by {fields['actor']} is in the chain of {nodes[fields['node']]}")
 
 
 def _leader_is_bounded(world: World, honest: Ledger) -> None:
-    """Fail if leaders wrote more events than all others' lines can explain."""
+    """Fail if leaders wrote more events than the number of all others' lines can explain."""
     assert world.hostile is not None
     written = [
         fields
@@ -121,7 +121,7 @@ def _nothing_taken(world: World, fleet: FleetState) -> None:
 
 
 def _names_are_kept(world: World, machine: Machine) -> None:
-    """Fail if an honest event that has effect has another content, name or key than its author wrote."""
+    """Fail if an honest event with effect has another content, author or key than its author wrote."""
     branch = machine.replica.branch
     read = branch.line_at()
     for uid, content in world.attempted.items():
@@ -133,4 +133,4 @@ def _names_are_kept(world: World, machine: Machine) -> None:
 
 def _time_is_kept(world: World, fleet: FleetState) -> None:
     if not world.wall(-CLOCK_ERROR_S) <= fleet.time.now <= world.wall(CLOCK_ERROR_S):
-        world.fail(f"the ledger's time is {fleet.time.now}, and {NAME} alone told it that time")
+        world.fail(f"the ledger's time is {fleet.time.now}, and only {NAME} wrote events of that time")

@@ -1,4 +1,4 @@
-"""A hostile member: it has one good key and may push, and keeps none of the rules that honest machines keep.
+"""A hostile member: it has one valid key and push access, and follows none of the rules that honest machines follow.
 
 It is a plain member of an open fleet. It can read everything on the remote, and has no other key.
 """
@@ -23,11 +23,11 @@ from gitcoord.simulation.hostile.odd_trees import OddTrees
 from gitcoord.simulation.remote import SimulatedRemote
 from gitcoord.simulation.world import LEDGER, OUTBOXES, Life, World
 
-PACE_S = 12.0  # between two acts, on average: a remote's limit of pushes holds for everybody
+PACE_S = 12.0  # between two acts, on average: a remote's rate limit applies to hostile members too
 FLOOD_EVENTS = 60
 LINES_MAX = places.LINES_OF_STRANGERS_MAX // 2  # a schedule has 500 to 900
 BYTES_MAX = places.BYTES_OF_STRANGERS_MAX // 2
-REPLACES_SHARE = 0.5  # of the schedules: where no ledger is set back, leaders are held to more
+REPLACES_SHARE = 0.5  # of the schedules: in the others no ledger is set back, so the checks of leaders are stricter
 STRAYS_MAX = 30
 ODD_REFS = ("deep/er", "UPPER", "-x", "a..b", "x" * 60, "\u202e")
 GARBAGE = (b"", b"{}", b"\xff\xfe\x00", b"[" * 5000, b"null", b'{"interaction":null}', b"x" * 70_000, b"\n\n\n")
@@ -59,10 +59,10 @@ class Hostile(HostileAccess):
         }
 
     def life(self) -> Life:
-        """Act now and then, also after the faults have stopped: the fleet must recover all the same.
+        """Act now and then, even after the faults have stopped: the fleet must recover nevertheless.
 
-        It then leaves others' outboxes alone, and stops shortly before the end, so that the leader can answer it. It
-        stops well before the limits of a day's places (`core/fold/places.py`), which the second fold does not know.
+        After the faults it leaves others' outboxes alone. It stops shortly before the end, so that the leader can
+        react, and well before the daily limits of `core/fold/places.py`, which the reference fold does not know.
         """
         while self.lines < LINES_MAX and self.bytes < BYTES_MAX:
             yield self.rng.expovariate(1 / PACE_S)
@@ -78,9 +78,9 @@ class Hostile(HostileAccess):
             self._offer()
 
     def join(self, agents: Sequence[str]) -> None:
-        """Let the founder begin things that nobody else may end, and join as a plain member.
+        """Give the founder a reservation and a task that nobody else may end, and join as a plain member.
 
-        The founder, an admin, writes nothing more: at the end it still has to hold all of these.
+        The founder, an admin, writes nothing more. At the end it must still have both.
         """
         world, head, lines = self.world, Head(), [*reference_fold.raw_lines(self.world.god, self.world.tip)]
         for type_, data in (
@@ -123,7 +123,7 @@ class Hostile(HostileAccess):
             self._next(NAME, "note", "x" * (60_000 if number < 2 else 10))
 
     def _lead(self) -> None:
-        """Write elections, renewals and resignations that are not its own to write."""
+        """Write elections, renewals and resignations that it has no right to write."""
         rng, world = self.rng, self.world
         fleet = world.machines[0].replica.branch.fleet
         session = rng.choice([fleet.terms.session or "0" * 12, "f" * 12])
@@ -144,7 +144,7 @@ class Hostile(HostileAccess):
         self._sequence(lines)
 
     def _front_run(self) -> None:
-        """Sign events that wait in others' outboxes, before them: with the same nonce, under both names."""
+        """Sequence copies of events that are in others' outboxes before the originals, with the same nonce."""
         for _, box in self._boxes()[:4]:
             for event in parse_all(box.lines[:5]):
                 for actor in (NAME, event.actor):
@@ -177,7 +177,7 @@ class Hostile(HostileAccess):
     # Refs and files that it writes
 
     def _deface(self) -> None:
-        """Overwrite others' outboxes: with rubbish, with older values, with other nodes' and with its own lines."""
+        """Overwrite others' outboxes with rubbish, older values, other nodes' lines, or its own lines."""
         rng, world = self.rng, self.world
         for ref, box in self._boxes():
             if rng.random() < 0.5:
@@ -196,7 +196,7 @@ class Hostile(HostileAccess):
             for heartbeat in box.heartbeats:
                 sign = self.remote.signs.get((heartbeat.term or 0, str(heartbeat.data.get("session"))))
                 if sign is not None:
-                    sign.at_s.clear()  # nobody is blamed for not having seen it
+                    sign.at_s.clear()  # no machine can have seen it
             world.server.refs[ref] = oid
             world.say("the hostile", f"overwrites {ref} ({kind})")
 
@@ -210,7 +210,7 @@ class Hostile(HostileAccess):
             refs[ref] = self.rng.choice([self.world.tip, rubbish, *self.old_boxes[:3]])
 
     def _respell(self) -> None:
-        """Sequence others' lines, which are rightly signed, in another spelling."""
+        """Sequence others' lines, whose signatures are right, in another spelling."""
         lines = [line for _, box in self._boxes() for line in box.lines[:10]]
         self._sequence(self._respelt(lines[: self.rng.randrange(1, 9)]))
 
@@ -234,7 +234,7 @@ class Hostile(HostileAccess):
         return found
 
     def _checkpoint(self) -> None:
-        """Push a forged checkpoint, and files that do not belong into a ledger."""
+        """Push a forged checkpoint, and files that do not belong in a ledger."""
         tree = self.world.god.tree(self.world.god.commit(self.world.tip).tree)
         put = self.world.god.put_blob
         forged = {"schema": "1", "members": {"founder_key": self.signer.key}, "position": 10**6, "seal": [NAME] * 6}
@@ -243,7 +243,7 @@ class Hostile(HostileAccess):
         self._sequence([], tree)
 
     def _rearrange(self) -> None:
-        """Rearrange the log's files in a way in which nobody else does, and append lines to them."""
+        """Rearrange the log's files as no honest machine does, and append lines to them."""
         god = self.world.god
         root = god.tree(god.commit(self.world.tip).tree)
         if not root:  # of a ledger that it replaced
@@ -253,9 +253,10 @@ class Hostile(HostileAccess):
         self._sequence([event.line for event in self._pending()[:3]], tree)
 
     def _replace(self) -> None:
-        """Lay what is no ledger of this fleet in its place, once all machines have seen it: a newcomer cannot tell.
+        """Replace the ledger by a foreign one, once all machines have seen it (a newcomer could not tell them apart).
 
-        More often in a day than one clone may put it back, a member does stop the fleet: a person decides then.
+        It does so at most as often in a day as one clone restores the ledger. More often would stop the fleet until a
+        person decides, as documented.
         """
         world, is_spent = self.world, len(self.replaced_s) >= RESTORATIONS_PER_DAY
         if not self.replaces or is_spent or any(machine.disk.tip is None for machine in world.machines):
@@ -272,7 +273,7 @@ class Hostile(HostileAccess):
         return event.line
 
     def _replay(self) -> None:
-        """Append lines that the ledger has already, in any order, and bytes that are no line."""
+        """Append lines that the ledger has already, in any order, and bytes that are not a line."""
         lines = reference_fold.raw_lines(self.world.god, self.world.tip)
         again = [self.rng.choice(lines) for _ in range(5 if lines else 0)]
         garbage = self.rng.sample(GARBAGE, 3)

@@ -1,4 +1,4 @@
-"""Odd trees: a ledger's files as no honest writer arranges them, though git and a host accept them."""
+"""Odd trees: a ledger's files in arrangements that git and a host accept, but no honest writer makes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class OddTrees:
         self._put(root, folders)
 
     def _pad(self, root: Tree) -> None:
-        """Make the open file longer than a log file may be, in bytes or in lines, or just as long."""
+        """Make the open file exactly as long as a log file may be, or a little longer, in bytes or in lines."""
         path = self._open_of(root)
         data = self._data(root, path)
         most, lines = limits.LOG_FILE_BYTES_MAX, limits.LOG_FILE_LINES_MAX - data.count(b"\n")

@@ -1,4 +1,4 @@
-"""Work counted in instructions of Python: a slow machine needs as many as a fast one."""
+"""Work counted in Python's bytecode instructions, whose number does not depend on the machine's speed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def steps(what: Callable[[], Any]) -> int:
-    """Return how many instructions of Python `what` takes."""
+    """Return the number of bytecode instructions that a call of `what` takes."""
     count = 0
 
     def local(frame: FrameType, event: str, argument: Any) -> Any:
