@@ -1,7 +1,7 @@
-"""The old remote: while an agent here leads, a thread looks now and then for what was left there after a move.
+"""The old remote: after a move, while an agent of this process leads, a thread checks it for events left there.
 
 A clone that never follows, such as one whose disk was lost, may have events in its outbox there. They are signed, so
-anybody may offer them again: they go into this node's outbox, as lines that a ledger lost do.
+any node may offer them again: they go into this node's outbox as orphans.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gitcoord.node.guards import describe_error
 from gitcoord.node.node import Node
 from gitcoord.node.remotes import relocation
 
-CHECK_S = (600.0, 86_400.0)  # between two looks; doubles from the first to the second while the old remote is away
-LINES_MAX = 1000  # carried at a time: what is left comes with the next look
+CHECK_S = (600.0, 86_400.0)  # between two checks, at first and at most: it doubles while the old remote is unreachable
+LINES_MAX = 1000  # offered again at a time: the rest comes with the next check
 END_S = 2.0
 
 
@@ -34,7 +34,7 @@ class OldRemote:
         self.node, self.say = node, say
         self._thread: threading.Thread | None = None
         self._found: list[bytes] = []
-        self._seen: dict[str, Oid] = {}  # outboxes that hold nothing more
+        self._seen: dict[str, Oid] = {}  # outboxes that were read, by ref
         self._wrong = ""
         self._failures = 0
         self._next_s = 0.0
@@ -43,7 +43,7 @@ class OldRemote:
         return self._thread is not None and not self._thread.is_alive()
 
     def step(self, now_s: float) -> bool:
-        """Begin a look if one is due and the leader is here; offer again what the last one found."""
+        """Begin a check if one is due and an agent of this process leads, or offer again what the last one found."""
         if self._thread is not None:
             if not self._thread.is_alive():
                 self._conclude(now_s)
@@ -56,12 +56,12 @@ class OldRemote:
         if not config.moved_from or moves.under_way or self.node.local.leading(terms) is None:
             return False
         self._found, self._wrong = [], ""
-        self._thread = threading.Thread(target=self._look, args=(config.moved_from,), daemon=True)
+        self._thread = threading.Thread(target=self._check, args=(config.moved_from,), daemon=True)
         self._thread.start()
         return False
 
-    def _look(self, remote: str) -> None:
-        """Read the outboxes of the old remote in a thread of its own, into a folder that goes again."""
+    def _check(self, remote: str) -> None:
+        """Read the outboxes of the old remote, in a thread, into a temporary folder."""
         prefix = f"{self.node.config.namespace}/nodes/"
         try:
             with relocation.probe(self.node, remote) as probe:
@@ -72,7 +72,7 @@ class OldRemote:
                             box = outbox.read(probe.store, oid)
                             self._found += [*box.lines, *box.orphans]
                 self._seen = shown
-        except Exception as wrong:  # of the network, or of what anybody put there
+        except Exception as wrong:  # the network failed, or an outbox is malformed
             self._wrong = str(wrong) if isinstance(wrong, GitcoordError) else describe_error(wrong)
 
     def _conclude(self, now_s: float) -> None:
@@ -96,12 +96,12 @@ class OldRemote:
             with home.sync_lock.acquire(timeout=END_S):
                 home.save_orphans(tuple(dict.fromkeys([*home.orphans, *lines[:LINES_MAX]])))
         except filelock.Timeout:
-            self._seen = {}  # looked at again
+            self._seen = {}  # to read them again
             return
         self.say("carried", f"{count(min(len(lines), LINES_MAX), 'event')} left at the old remote: offered again here")
 
     def ask_to_end(self) -> None:
-        """Do nothing: a look changes nothing."""
+        """Do nothing: a check changes nothing on the remote."""
 
     def end(self) -> None:
-        """Do nothing: the next leader looks again."""
+        """Do nothing: the next leader repeats the check."""

@@ -1,12 +1,12 @@
 """Relocation: what a node does when the ledger says that the fleet moved to another remote.
 
-The node of the clone in which `gitcoord move` ran goes there by itself, at whatever point a process was killed:
-`move.json` says where, and is written BEFORE the ledger ends at the old remote. Every other node stops, keeps what is
-written in its queue, and goes on there as soon as a person says so (`gitcoord move --follow`), or if the setting
-`follow_moves` of the node does. Whoever controls an admin's key could otherwise send all machines anywhere.
+The node of the clone in which `gitcoord move` ran follows by itself, even if a process was killed on the way:
+`move.json` names the new remote, and is written BEFORE the ledger ends at the old one. Every other node stops, and
+keeps new events in its queue. It follows if a person says so (`gitcoord move --follow`), or if its setting
+`follow_moves` does. Otherwise, an attacker with an admin's key could send all machines to any remote.
 
-To go on at another remote needs no step of its own in the protocol. The ledger there descends from the one here, or is
-older, or parted from it; a round settles each of these (`core/round/ledger_sync.py`), and the queue goes along.
+The protocol has no step of its own for another remote. The ledger there descends from the one here, is older, or has
+forked from it. A round handles each of these cases (`core/round/ledger_sync.py`), and pushes the queue there.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class LedgerThere:
-    """This fleet's ledger at another remote. `goes_on`: it has more than this clone has seen here."""
+    """This fleet's ledger at another remote. If it `goes_on`, it has more than this clone has seen here."""
 
     tip: Oid
     goes_on: bool
@@ -88,7 +88,7 @@ def forget_journal(home: Path) -> None:
 
 
 def url_of(node: Moving, remote: str) -> str:
-    """Return where a remote of this clone's configuration is."""
+    """Return the URL of a remote that this clone's configuration names."""
     return local_repo.remote_url(node.home.path.parent, remote) or remote
 
 
@@ -181,7 +181,7 @@ def ledger_at(node: Moving, remote: str) -> LedgerThere | None:
 
 
 def probe(node: Moving, remote: str) -> repo_health.Probe:
-    """Return a way to another remote with a folder of its own, which goes again."""
+    """Return a connection to another remote with a temporary store, which is removed with it."""
     return repo_health.Probe(
         url_of(node, remote),
         ledger_ref=node.config.ledger,
@@ -236,7 +236,7 @@ def _copied(node: Moving, there: Store, remote: str) -> bool:
     if answer.outcome is PushOutcome.UNREACHABLE:
         raise Unreachable(answer.reason)
     if answer.outcome is PushOutcome.DENIED:
-        raise Refused(f"{remote} does not take the ledger: {answer.reason}")
+        raise Refused(f"{remote} does not accept the ledger: {answer.reason}")
     return False
 
 
