@@ -18,7 +18,17 @@ from gitcoord.features import FEATURES, LISTED
 
 TOP = Path(__file__).resolve().parents[1] / "gitcoord"
 FOLDERS = ("cli", "code", "core", "features", "github", "mcp", "node", "simulation", "store")
-READ_ONCE = ("cli", "code", "features", "github", "mcp", "node", "store")  # with every comment
+READ_ONCE = (
+    "cli",
+    "code",
+    "features",
+    "github",
+    "integrations",
+    "mcp",
+    "node",
+    "simulation",
+    "store",
+)  # with every comment
 BARE = re.compile(r"(?:\A|[.?!] +|\n\s*)(?:Who|What|Whose|Of|That)\b")  # a sentence that names no subject
 BARE_START = re.compile(r"\A(?:who|what|whose|of)\b(?! is\b)", re.IGNORECASE)  # messages begin in lower case
 ARCHAIC = re.compile(

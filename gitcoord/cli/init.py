@@ -80,11 +80,11 @@ def command(
 ) -> None:
     """Create a fleet in PATH, or join the one on its remote. Another run changes nothing.
 
-    All agents on one machine: --local keeps the register in a bare repository in this clone, where a claim takes
-    milliseconds, and --mirror origin shows the ledger on the forge. On a terminal it asks which of the two, where
-    origin is on another machine. Without any remote it makes a bare one in the clone. With --github it makes the
-    repository there, and sets it as this clone's origin. Asks nothing where GITCOORD_REMOTE, GITCOORD_AGENT,
-    GITCOORD_KEY and GITCOORD_NODE are set. `gitcoord move` takes a fleet to another remote later.
+    If all agents are on one machine, --local keeps the register in a bare repository in this clone, where a claim takes
+    milliseconds, and --mirror origin shows the ledger on the forge. On a terminal the command asks which of the two you
+    want, if origin is on another machine. If there is no remote, it creates a bare one in the clone. With --github it
+    creates the repository on GitHub, and sets it as this clone's origin. It does not prompt if GITCOORD_REMOTE,
+    GITCOORD_AGENT, GITCOORD_KEY and GITCOORD_NODE are set. `gitcoord move` takes a fleet to another remote later.
 
     \b
     Example:

@@ -63,7 +63,7 @@ class Corrupt(GitcoordError):
 
 
 class ForeignLedger(Corrupt):
-    """What lies on the ledger's branch is no ledger of the fleet that this clone belongs to."""
+    """The ledger's branch has something else than the ledger of the fleet that this clone belongs to."""
 
 
 class Oversized(Corrupt):

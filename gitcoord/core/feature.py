@@ -36,7 +36,7 @@ class SequencedEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """An event that the leader ought to append; `key` names the occasion, so that it is appended once."""
+    """An event that the leader should append; `key` names the occasion, so that it is appended once."""
 
     type: str
     content: str
@@ -77,7 +77,7 @@ OPTIONAL = ("duty", "dump", "load")
 
 
 def duties(feature: Feature, state: Any, ctx: Context) -> Iterable[Duty]:
-    """Return the events that the leader ought to append now for a feature; none if it has no `duty`."""
+    """Return the events that the leader should append now for a feature; none if it has no `duty`."""
     duty = getattr(feature, "duty", None)
     found: Iterable[Duty] = () if duty is None else duty(state, ctx)
     return found

@@ -64,7 +64,7 @@ def why_not(fleet: Fleet, type_: str, *, actor: str, re: str | None, data: Mappi
 
 
 def objection(fleet: Fleet, payload: BaseModel | None, actor: str, key: str | None = None) -> str | None:
-    """Return why a change of members is impossible, whoever wants it; None if it is possible."""
+    """Return why a change of members is impossible, no matter who requests it; None if it is possible."""
     member = fleet.members.get(actor)
     return objections.objection(
         fleet.members,

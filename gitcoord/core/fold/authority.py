@@ -43,15 +43,15 @@ ANYBODY, GUEST, MEMBER, REVIEWER, ADMIN, LEADER = (
 OWNER, SELF, ASSIGNEE, APPROVER, CANDIDATE = Who.OWNER, Who.SELF, Who.ASSIGNEE, Who.APPROVER, Who.CANDIDATE
 
 MEANING: Mapping[Who, str] = {
-    ANYBODY: "whoever holds the key that signs it, also before being a member",
+    ANYBODY: "anyone with the key that signs it, even before being a member",
     GUEST: "any member, guests too",
     MEMBER: "any member that is no guest",
     REVIEWER: "a member with the role reviewer",
     ADMIN: "an admin",
     LEADER: "the leader, by a line with its term",
-    OWNER: "whoever the thing belongs to",
+    OWNER: "the agent that it belongs to",
     SELF: "the agent that it is about",
-    ASSIGNEE: "whoever it was given to",
+    ASSIGNEE: "the agent that it was given to",
     APPROVER: "a member whom the fleet lets approve, never the proposer",
     CANDIDATE: "a member that the setting `leaders` names, any while it names nobody",
 }

@@ -1,4 +1,4 @@
-"""Objections: why a change of members is impossible, whoever wants it. Who may want it is in `authority.py`."""
+"""Objections: why a change of members is impossible, no matter who requests it. `authority.py` says who may."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def objection(
     fleet_id: str,
     verifier: Verifier | None,
 ) -> str | None:
-    """Return why a change of members is impossible, whoever wants it; None if it is possible."""
+    """Return why a change of members is impossible, no matter who requests it; None if it is possible."""
     match payload:
         case AgentJoined():
             return _against_joining(members, actor, key)

@@ -85,7 +85,7 @@ def _depth(value: Any) -> int:
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise Malformed("a field stands twice")
+        raise Malformed("a field appears twice")
     return value
 
 

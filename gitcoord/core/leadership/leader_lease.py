@@ -37,5 +37,5 @@ class LeaderLease:
         self.valid_until_s = started_s + profile.lease_s
 
     def drop(self) -> None:
-        """End the lease at once, whoever holds it."""
+        """End the lease at once, no matter who has it."""
         self.holder, self.valid_until_s = (0, None), 0.0

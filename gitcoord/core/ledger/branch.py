@@ -1,4 +1,4 @@
-"""The ledger branch: how a reader keeps the lines that it trusts, whoever wrote there, and folds them.
+"""The ledger branch: how a reader keeps the lines that it trusts, no matter who pushes there, and folds them.
 
 A commit's tree is always written from the trusted copy, never from the tree that was found: to write is to repair.
 """

@@ -136,11 +136,11 @@ def _is_anchored(branch: LedgerBranch, root: Mapping[str, TreeEntry], fleet: Fle
     if not anchors and known.members.admission == "closed":
         return False
     if known.members.dump() != fleet.members.dump():
-        raise InvalidCheckpoint("it has other members, roles or keys than the lines that lie beside it")
+        raise InvalidCheckpoint("it has other members, roles or keys than the lines beside it")
     if (known.terms.leader, known.terms.term) != (fleet.terms.leader, fleet.terms.term):
-        raise InvalidCheckpoint("it has another leader than the lines that lie beside it")
+        raise InvalidCheckpoint("it has another leader than the lines beside it")
     if (known.moves.to, known.moves.under_way) != (fleet.moves.to, fleet.moves.under_way):
-        raise InvalidCheckpoint("it has another remote of the fleet than the lines that lie beside it")
+        raise InvalidCheckpoint("it has another remote of the fleet than the lines beside it")
     return True
 
 
@@ -217,5 +217,5 @@ def log_of(branch: LedgerBranch, root: Mapping[str, TreeEntry], value: Mapping[s
     rest = position - sum(counts)
     log = Log(listing.segments[: len(counts)], counts, tuple(file.lines[: max(0, rest)]))
     if _name_of(log) != files or len(log.open) != rest or min(counts, default=1) < 1:
-        raise InvalidCheckpoint(f"it is not of the {position} lines that lie beside it")
+        raise InvalidCheckpoint(f"it is not of the {position} lines beside it")
     return log

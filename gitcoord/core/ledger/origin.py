@@ -1,4 +1,4 @@
-"""Origin: which fleet a ledger is of, by the line that its first commit begins with; whoever may push can lay any."""
+"""Origin: the fleet of a ledger, by the line that its first commit begins with. Anyone who may push can write any."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class SaveTip(NamedTuple):
 
 
 class SaveSight(NamedTuple):
-    """→ None, once it is durable when the ledger was seen on its branch last, and when it was put back there"""
+    """→ None, once it is durable when the ledger was seen on its branch last, and when it was put back there."""
 
     sight: Sight
 

@@ -118,8 +118,8 @@ def _restore_remote(
 ) -> Generator[Effect, Any, Pushed | None]:
     """Give the remote our ledger again, in the place of `old`. Return what it answers; None while it is left alone.
 
-    Our outbox goes along if it has news: where pushes are counted, whoever replaces the ledger again and again would
-    otherwise leave none for it. If the remote refuses, this node goes by what it has seen, pushes its outbox, and
+    Our outbox goes along if it has news: if the remote limits pushes, somebody who replaces the ledger again and again
+    would otherwise leave none for it. If the remote refuses, this node goes by what it has seen, pushes its outbox, and
     leaves the ledger alone for a while.
     """
     if replica.refusals.is_quiet(replica.clock.monotonic_s()):

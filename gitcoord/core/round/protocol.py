@@ -41,7 +41,7 @@ Why that is safe:
 - A crash between two effects is harmless. Each effect leaves a durable state from which a new round, with an empty
   memory, comes to the same result: what it knew of the remote comes with the next fetch.
 - Nobody starves. A winner takes along the lines of all, from another node first each time. A loser that tried
-  `ROUND_RACES_MAX` times raises Lost, and its lines lie in its outbox for the next winner. (A prototype that pushed
+  `ROUND_RACES_MAX` times raises Lost, and its lines are in its outbox for the next winner. (A prototype that pushed
   without a fetch starved 15 of 16 writers.)
 """
 

@@ -70,8 +70,8 @@ def _pass_over(replica: Replica, disk: DurableState, theirs: Outbox) -> Steps:
     yield Notify(
         "outbox_defaced",
         f"somebody without this node's keys wrote to its outbox {own_ref(replica, disk)} (commit "
-        f"{theirs.oid[:12]}; {replica.own.defaced_times} times lately): it is pushed again{later}; the remote's owner "
-        "can tell who pushes there",
+        f"{theirs.oid[:12]}; {replica.own.defaced_times} times recently): it is pushed again{later}; the remote's "
+        "owner can tell who pushes there",
     )
 
 
@@ -157,7 +157,7 @@ def reconcile_queue(replica: Replica, disk: DurableState) -> Steps:
 
 
 def _at(pending: Sequence[Event], base: Head, seq: int) -> Head | None:
-    """Return where the queued chain stands at `seq`; the queue is contiguous from its base."""
+    """Return the head of the queued chain at `seq`, None if it is not queued. The queue has no gaps."""
     place = seq - base.seq - 1
     return pending[place].head if 0 <= place < len(pending) else None
 

@@ -39,7 +39,7 @@ def _first(text: AnyStr, keys: list[tuple[str, AnyStr]], least: int) -> tuple[st
 
 
 def _part(text: AnyStr, key: AnyStr, least: int) -> AnyStr | None:
-    """Return a part of `key` that stands in `text` and is at least `least` long; None without one."""
+    """Return a part of `key` that occurs in `text` and is at least `least` long; None without one."""
     block = least // 2  # so that every such part holds one of these blocks whole
     for at in range(0, len(key) - block + 1, block):
         found = text.find(key[at : at + block])
