@@ -30,6 +30,12 @@ def test_a_node_follows_by_itself_only_if_it_may_and_no_token_goes_elsewhere(
     assert "if that is right" in bob("append", "note", "x", "--wait", "sequenced", code=1).err.lower()
     told = bob("status", "--json").json()
     assert told["moves_to"] == str(tmp_path / "new.git") and "move --follow" in told["attention"][0]
+    assert "the fleet moved to" in bob("doctor", code=1).out
+    assert bob("task", "list").code == 0  # what was known can be read
+    newcomer = Clone(tmp_path / "newcomer", bob.remote, "zed")
+    newcomer.path.mkdir()
+    assert "moved the fleet to" in newcomer("init", "--agent", "zed", "--remote", str(bob.remote), code=1).err
+    assert [one.name for one in newcomer.home.iterdir()] == ["init.lock"]
     bob("config", "set", "follow_moves", "true", "--node")
     with open_node(bob.path) as node:
         monkeypatch.setenv("GITCOORD_TOKEN", "t")
@@ -37,6 +43,7 @@ def test_a_node_follows_by_itself_only_if_it_may_and_no_token_goes_elsewhere(
         assert "token" in relocation._risk(node, there) and not relocation._risk(node, "/srv/r.git")
         monkeypatch.delenv("GITCOORD_TOKEN")
         assert not relocation._risk(node, there)
+        assert not relocation.sends_token(there, there)
         monkeypatch.setenv("GITCOORD_REMOTE", str(bob.remote))
         with pytest.raises(Moved, match="GITCOORD_REMOTE names the remote here"):
             node.sync()

@@ -82,6 +82,7 @@ def try_out(node: Node, plan: MovePlan) -> None:
 
 def move(node: Node, plan: MovePlan) -> None:
     """Move the fleet. If this process is killed, the next round of any process of this clone goes on with it."""
+    node.check(plan.draft(node))  # BEFORE anything is done: a text that looks like a secret is refused
     if node.home.config().moved != node.fleet.moves.uid or not plan.is_begun:
         try_out(node, plan)
     relocation.save_journal(node.home.path, relocation.Journal(plan.remote, plan.to, plan.actor))
@@ -140,6 +141,11 @@ def follow(node: Node, remote: str | None) -> str:
     move = node.fleet.moves
     if not move.uid or not remote and (not move.under_way or node.home.config().moved == move.uid):
         raise Refused("no move is known here that this clone has not followed: `gitcoord sync` looks for one")
+    if not remote and relocation.sends_token(relocation.url_of(node, node.config.remote), move.to):
+        raise Refused(
+            f"the token in GITCOORD_TOKEN would go to another server: unset it, or run `gitcoord move --follow "
+            f"{move.to}` if it is meant for that one too"
+        )
     wanted = absolute_remote(node.home.path.parent, remote) if remote else move.to
     found = without_secret(wanted or "")
     relocation.follow(node, found)

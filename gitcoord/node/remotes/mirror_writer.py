@@ -11,16 +11,17 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
-from gitcoord.core.errors import GitcoordError
+from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.leadership.budget import LEADER_SHARE
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ports import Oid
 from gitcoord.node.guards import describe_error
 from gitcoord.node.membership.shared_remote import profile_for
 from gitcoord.node.node import Node
-from gitcoord.node.remotes import ledger_mirror
+from gitcoord.node.remotes import ledger_mirror, relocation
 from gitcoord.node.remotes.ledger_mirror import MirrorRecord
 from gitcoord.store.git import local_repo
+from gitcoord.store.git import url as git_url
 
 INTERVAL_S = 1.0  # for a host that does not limit pushes
 CHECK_S = 0.5  # between two checks whether a push is due
@@ -92,7 +93,13 @@ class MirrorWriter:
         """Push in a thread of its own, from a store of its own on the same objects."""
         ref = self.node.config.mirror_ref
         url = local_repo.remote_url(self.common, wanted) or wanted
+        here = relocation.url_of(self.node, self.node.config.remote)
         try:
+            if not git_url.is_local(here) and relocation.sends_token(here, url):
+                raise Refused(
+                    "the token in GITCOORD_TOKEN is for the shared remote, and is not sent to another server: let "
+                    "git's credential helper know the mirror's login instead"
+                )
             with closing(self.node.store.beside(url)) as store:
                 self._result = ledger_mirror.mirror(store, store, ref, tip, known, now_s=time.time())
         except Exception as wrong:  # of the network, or of a disk: the ledger goes on without its mirror

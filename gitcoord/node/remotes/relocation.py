@@ -34,6 +34,7 @@ from gitcoord.store import typed_json
 from gitcoord.store.files import write_durably
 from gitcoord.store.git import local_repo, repo_health
 from gitcoord.store.git import url as git_url
+from gitcoord.store.git.credentials import own_token
 from gitcoord.store.home.records import Config
 
 FILE = "move.json"
@@ -146,10 +147,14 @@ def _risk(node: Moving, to: str) -> str:
     """Return why this node does not follow by itself, whatever its setting; "" if nothing speaks against it."""
     if os.environ.get(variable("remote"), "").strip():
         return f"{variable('remote')} names the remote here, and has to be changed"
-    here = git_url.origin_of(url_of(node, node.config.remote))
-    if os.environ.get("GITCOORD_TOKEN") and git_url.origin_of(to) != here:
+    if sends_token(url_of(node, node.config.remote), to):
         return "The token in GITCOORD_TOKEN would go to another server"
     return ""
+
+
+def sends_token(here: str, to: str) -> bool:
+    """Return whether the environment has a token, which was not given for the server of `to`."""
+    return git_url.origin_of(to) not in ("", git_url.origin_of(here)) and bool(own_token(os.environ))
 
 
 def follow(node: Moving, remote: str) -> None:

@@ -12,6 +12,7 @@ from gitcoord.core.format.event import Draft, parse, seal
 from gitcoord.core.ports import Pushed, PushOutcome, Update
 from gitcoord.core.round import effects
 from gitcoord.core.round.hook_refusals import QUIET_S
+from gitcoord.store.memory import MemoryServer
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, run, signer_of
 
 
@@ -492,3 +493,32 @@ def test_where_a_fleet_left_nothing_is_sequenced_until_it_arrives_and_then_every
     world.settle(4)
     assert sorted(contents(world)) == ["here still", "here too"]
     assert not world.newcomer().moves.under_way
+
+
+@pytest.mark.parametrize("unaware", [False, True])
+def test_who_comes_late_to_the_new_remote_brings_what_it_has_once_and_in_order(unaware: bool) -> None:
+    """`unaware`: it had extended the old ledger after the fleet left, as no version of ours does."""
+    world, old = World(), MemoryServer()
+    founder, late = world.machine("founder"), world.machine("late")
+    world.settle(4)
+    founder.say("before")
+    founder.append("fleet_moved", "away", data={"to": "/elsewhere", "profile": "local"})
+    world.settle(2)
+    old.refs, old.objects = dict(world.server.refs), dict(world.server.objects)  # the new one is the world's
+    late.store.server = old
+    late.say("late 1")
+    late.round()
+    if unaware:
+        late.fleet.moves.under_way = False
+        late.round()
+    assert (old.refs[LEDGER] != world.tip) == unaware
+    founder.append("fleet_arrived", "there", re=founder.fleet.moves.uid)
+    founder.say("after")
+    world.settle(2)
+    late.say("late 2")
+    late.store.server = world.server  # the configuration names the new one now
+    world.settle(8)
+    fleet = world.check()
+    assert not fleet.moves.under_way and fleet.moves.to == "/elsewhere"
+    assert [text for text in contents(world) if text.startswith("late")] == ["late 1", "late 2"]
+    assert sorted(contents(world)) == ["after", "before", "late 1", "late 2"]
