@@ -25,8 +25,8 @@ from gitcoord.cli.dry_run import dry_run_option, would
 def command(force: bool, timeout: float, dry_run: bool, as_json: bool) -> None:
     """Remove this clone, and the agents whose keys it holds, from the fleet.
 
-    Queued events are sent first; if that fails, nothing is changed (exit code 4). The log keeps the events,
-    and the agents' names stay theirs. Keys, queue and logs are moved aside, not deleted.
+    Queued events are sent first; if that fails, nothing is changed (exit code 4). What the agents hold goes back. The
+    log keeps the events, and the agents' names stay theirs. Keys, queue and logs are moved aside, not deleted.
 
     \b
     Example:

@@ -65,6 +65,15 @@ def test_who_left_may_come_back_with_the_same_key(alice: Clone, bob: Clone) -> N
     assert one["state"] == "silent"
 
 
+def test_who_leaves_gives_back_what_it_has(alice: Clone, bob: Clone) -> None:
+    alice("task", "create", "Fix it")
+    bob("next", "--claim")
+    bob("reserve", "src")
+    bob("leave")
+    assert alice("reservations", "--json").json()["items"] == []
+    assert [one["status"] for one in alice("task", "list", "--json").json()["items"]] == ["ready"]
+
+
 def test_nobody_leaves_while_their_agent_runs(alice: Clone) -> None:
     runner = alice.start("agent", "run", "--quiet")
     try:

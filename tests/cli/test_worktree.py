@@ -48,7 +48,7 @@ def test_two_agents_at_work_in_one_step_and_back(work: Clone) -> None:
     before = left(work)
     commit(work.path, "mine")
     dry = work("worktree", "add", "ada", "bo", "--client", "claude", "--dry-run")
-    assert dry.out.count("would ") == 5 and "your branch main has 1 commit" in json.dumps(
+    assert dry.out.count("would ") == 5 and "begin without it" in json.dumps(
         work("worktree", "add", "ada", "--dry-run", "--json").json()["notes"]
     )
     git(work.path, "reset", "-q", "--hard", "HEAD~")
@@ -157,3 +157,21 @@ def test_a_removal_that_was_cut_off_is_done_by_the_next_one(work: Clone) -> None
     commit(work.path.with_name("work-bo"), "precious")
     assert "made the branch bo-left" in work("worktree", "remove", "../work-bo").out
     assert git(work.path, "log", "-1", "--format=%s", "bo-left") == "precious"
+
+
+def test_a_bare_clone_and_a_submodule_have_worktrees_as_well(work: Clone) -> None:
+    top, submodule = work.path.parent, ["-c", "protocol.file.allow=always", "submodule", "-q", "add", str(work.remote)]
+    git(top, "clone", "-q", "--bare", "remote.git", "bare.git")
+    git(top / "bare.git", "worktree", "add", "-q", "../own", "main")
+    git(work.path, *submodule, "sub")
+    for place, name, made in (
+        (top / "own", "zoe", top / "bare-zoe"),
+        (work.path / "sub", "zed", work.path / "sub-zed"),
+    ):
+        clone = Clone(place, work.remote, place.name)
+        clone("init", "--agent", place.name)
+        clone("worktree", "add", name)
+        rows = {one["agent"]: one["folder"] for one in clone("worktree", "list", "--json").json()["items"]}
+        assert rows == {place.name: str(place), name: str(made)}
+        assert f"{name} leaves" in clone("worktree", "remove", name).out and not made.exists()
+        clone("leave")

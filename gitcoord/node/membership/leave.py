@@ -12,7 +12,9 @@ import filelock
 from gitcoord.core.errors import GitcoordError, NotConfirmed, Refused, Unreachable
 from gitcoord.core.format.event import Draft, Event
 from gitcoord.core.ports import PushOutcome, Update
+from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.node.node import Node
+from gitcoord.node.operations import handover
 
 RETRY_S = 0.2  # between two rounds while events are queued
 
@@ -38,9 +40,9 @@ def leave(node: Node, *, force: bool, timeout_s: float) -> LeaveResult:
     result = LeaveResult(Path(), [])
     _drain(node, timeout_s, result, force=force)
     drafts = goodbyes(node)
-    result.agents = [draft.actor for draft in drafts]
+    result.agents = [draft.actor for draft in drafts if draft.type == "agent_left"]
     if drafts:
-        node.append(*drafts)
+        node.append(*drafts, on_secret=OnSecret.HIDE)  # titles of tasks may look like one
     _drain(node, timeout_s, result, force=force)
     with node.home.sync_lock.acquire(timeout=timeout_s):
         result.undelivered = len(_undelivered(node))
@@ -62,8 +64,8 @@ def check(node: Node) -> None:
 
 
 def goodbyes(node: Node) -> list[Draft]:
-    """Return the drafts of the events that say that the agents of this clone leave."""
-    return [node.draft("agent_left", f"{agent} leaves", actor=agent) for agent in agents_here(node)]
+    """Return the drafts of the events by which the agents of this clone give back what they have, and leave."""
+    return [draft for agent in agents_here(node) for draft in handover.goodbye(node, agent)]
 
 
 def changes(node: Node) -> list[str]:

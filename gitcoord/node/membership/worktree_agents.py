@@ -7,12 +7,14 @@ worked there yet. The agents join last, all with one push.
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitcoord.core import names
 from gitcoord.core.errors import GitcoordError, Lost, Refused, Unreachable
+from gitcoord.core.text import count
 from gitcoord.node.membership import joining
 from gitcoord.node.membership.init import check_new_name
 from gitcoord.node.node import Node
@@ -63,9 +65,17 @@ def numbered(name: str, count: int) -> list[str]:
 
 
 def main_top(node: Node) -> Path:
-    """Return the top of the clone's main work tree; for a bare clone, the repository."""
+    """Return the top of the clone's main work tree; for a bare clone, that of the work tree that the node acts in."""
     common = node.home.path.parent
-    return common.parent if common.name == ".git" else common
+    around = repo_location.work_tree(node.folder) if node.folder is not None else None
+    return common.parent if common.name == ".git" else around or common
+
+
+def clone_folder(node: Node) -> Path:
+    """Return the folder beside which the work trees are made."""
+    common = node.home.path.parent
+    is_bare = common.name != ".git" and node.worktree is not None  # otherwise it is a submodule's
+    return common if is_bare else main_top(node)
 
 
 def plan(node: Node, agents: Sequence[str], path: str = PATH, branch: str = "", *, dry: bool = False) -> AddPlan:
@@ -87,8 +97,9 @@ def plan(node: Node, agents: Sequence[str], path: str = PATH, branch: str = "", 
             raise
     for agent in agents:
         _check_agent(node, top, agent)
-    clone = top.name.removesuffix(".git") or "work"
-    made = [AgentWorktree(one, _folder(top, path.replace(CLONE, clone).replace(NAME, one))) for one in agents]
+    clone = clone_folder(node)
+    path = path.replace(CLONE, clone.name.removesuffix(".git") or "work")
+    made = [AgentWorktree(one, _folder(clone, path.replace(NAME, one))) for one in agents]
     base, taken = code_remote.base(top, node.config.remote, branch, names=agents, fetches=not dry)
     for one in made:
         _check_branch(top, one, base, taken)
@@ -127,9 +138,10 @@ def _check_branch(top: Path, one: AgentWorktree, base: Base, taken: set[str]) ->
     if not worktrees.is_branch_name(top, one.branch):
         raise Refused(f"git does not accept the branch name {one.branch!r}: give the work tree another name")
     if worktrees.tip(top, f"refs/heads/{one.branch}"):
+        folder = shlex.quote(str(one.folder))
         raise Refused(
             f"this clone has a branch {one.branch}: give another name. To use that branch, run `git worktree add "
-            f"{one.folder} {one.branch}`, then `gitcoord -C {one.folder} init --agent {one.agent}`"
+            f"{folder} {one.branch}`, then `gitcoord -C {folder} init --agent {one.agent}`"
         )
     if one.branch in taken:
         raise Refused(f"{base.remote or 'the remote'} has a branch {one.branch} already: give another name")
@@ -141,9 +153,8 @@ def _left_out(top: Path, base: Base) -> list[str]:
     if not base.remote or not worktrees.tip(top, mine) or not worktrees.tip(top, base.commit):
         return []
     ahead, _ = worktrees.ahead_behind(top, mine, base.commit)
-    commits = "1 commit" if ahead == 1 else f"{ahead} commits"
-    has = f"your branch {base.branch} has {commits} that {base.remote}/{base.branch} does not have"
-    return [f"{has}: they are not in the new work trees"] if ahead else []
+    has = f"your branch {base.branch} has {count(ahead, 'commit')} that {base.remote}/{base.branch} does not have"
+    return [f"{has}: the new work trees begin without {'it' if ahead == 1 else 'them'}"] if ahead else []
 
 
 def add(node: Node, wanted: AddPlan, set_up: Callable[[Path], list[str]]) -> Added:

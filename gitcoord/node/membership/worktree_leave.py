@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,7 @@ def plan(node: Node, name: str, own_files: Collection[str] | None = None, *, cwd
     if tree is not None:
         _check(node, tree, agent, own_files or (), cwd)
     base = _base(node, top)
-    drafts = handover.goodbye(node, agent, tree) if _leaves(node, agent) else []
+    drafts = handover.goodbye(node, agent) if _leaves(node, agent) else []
     if tree is None and not drafts:
         raise Refused(f"this clone has no work tree {name!r}: `gitcoord worktree list` shows them")
     merged = agent if tree is not None and base is not None and _is_merged(top, agent, tree, base) else ""
@@ -93,12 +94,13 @@ def _check(node: Node, tree: Worktree, agent: str, own_files: Collection[str], c
     if agent and agent.casefold() in node.home.running():
         raise Refused(f"{agent} runs in {tree.folder}: end its client, or its `gitcoord agent run`, first")
     if cwd.resolve().is_relative_to(tree.folder.resolve()):
-        raise Refused(f"this is {tree.folder} itself: run the command in another folder (`cd {main_top(node)}`)")
+        other = shlex.quote(str(main_top(node)))
+        raise Refused(f"this is {tree.folder} itself: run the command in another folder (`cd {other}`)")
     if not tree.folder.is_dir():
         return
     lost = worktrees.unsaved(tree.folder, but=own_files)
     if lost:
-        at = f"git -C {tree.folder}"
+        at = f"git -C {shlex.quote(str(tree.folder))}"
         raise Refused(
             f"{tree.folder} has {lost}: nothing was removed. `{at} status` shows it; commit it (`{at} add -A && {at} "
             f"commit`), or stash it (`{at} stash -u`), then try again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gitcoord.core.commands import Command, Context, NewEvent
 from gitcoord.core.errors import GitcoordError
@@ -13,21 +13,16 @@ from gitcoord.core.names import same_agent
 from gitcoord.core.text import cut
 from gitcoord.features.next import picture
 from gitcoord.features.reservations.state import Reservation
+from gitcoord.features.tasks.duties import whereabouts
 from gitcoord.features.tasks.events import BRANCH_CHARS_MAX
 from gitcoord.features.tasks.state import Task
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit
 from gitcoord.store.git import repo_location, worktrees
 
-if TYPE_CHECKING:
-    from gitcoord.store.git.worktrees import Worktree
 
-
-def goodbye(node: Node, agent: str, tree: Worktree | None) -> list[Draft]:
-    """Return drafts of the events by which an agent releases its reservations and tasks, and leaves the fleet.
-
-    `tree` is its work tree, whose branch the events name.
-    """
+def goodbye(node: Node, agent: str) -> list[Draft]:
+    """Return drafts of the events by which an agent releases its reservations and tasks, and leaves the fleet."""
     ctx = submit.context(node, agent)
     held: dict[str, Reservation] = ctx.state("reservations").held
     mine = [one for one in held.values() if same_agent(one.agent, agent)]
@@ -35,9 +30,9 @@ def goodbye(node: Node, agent: str, tree: Worktree | None) -> list[Draft]:
         node.draft("paths_released", f"{agent} releases {', '.join(one.paths)}", actor=agent, re=one.id) for one in mine
     ]
     known = picture.tasks_of(ctx, agent)
-    branch = tree.branch if tree is not None else ""
-    work = f"; its work is on the branch {branch} of node {node.disk.node}" if branch else ""
     for task in (*known.working, *known.assigned):
+        where = whereabouts(task.last)
+        work = f"; its work is {where}" if where else ""
         data = {"attempt": task.attempt, "reason": cut(f"{agent} leaves{work}", REASON_CHARS_MAX)}
         drafts.append(
             node.draft("task_released", f"{agent} releases {task.title!r}{work}", actor=agent, re=task.id, data=data)

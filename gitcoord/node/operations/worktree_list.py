@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def rows(node: Node, own_files: Callable[[Path], Collection[str]]) -> list[dict[
     remote = code_remote.find(top, node.config.remote)
     base = code_remote.last_seen(remote)[1] if remote is not None else ""
     own, *linked = worktrees.listed(top)
+    if node.worktree is None:
+        own = replace(own, folder=top)  # of a submodule, git names its repository
     alive = peers.agent_liveness(node)
     found = [(own, node.home.config().agent or ""), *((one, agent_of(node.home, one.folder)) for one in linked)]
     return [_row(top, one, agent, base, own_files) | _session(alive, agent) for one, agent in found if not one.is_bare]

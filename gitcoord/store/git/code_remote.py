@@ -117,13 +117,17 @@ def _fetched(remote: CodeRemote, branch: str, commit: str, fetch_s: float) -> bo
 
 def _listed(remote: CodeRemote, names: Sequence[str], ask_s: float) -> tuple[str, dict[str, str]]:
     """Return the remote's default branch ("" if it has none), and the commits of it and of the branches `names`."""
-    refs = [f"refs/heads/{one}" for one in names]
+    refs = [f"refs/heads/{one}" for one in (*names, *USUAL)]
     out = _reach(remote, ["ls-remote", "--quiet", "--symref", "--", git_url.ALIAS, "HEAD", *refs], ask_s).stdout
     lines = [line.partition("\t") for line in out.splitlines()]
     default = next((one[0][16:] for one in lines if one[2] == "HEAD" and one[0].startswith("ref: refs/heads/")), "")
     heads = {name[11:]: commit for commit, _, name in lines if name in refs}
-    heads |= {default: commit for commit, _, name in lines if name == "HEAD" and not commit.startswith("ref: ")}
-    return default, heads
+    head = next((one[0] for one in lines if one[2] == "HEAD" and not one[0].startswith("ref: ")), "")
+    if default and head:
+        return default, {**heads, default: head}
+    # HEAD names no branch that is there, or the server does not say which
+    usual = [one for one in USUAL if one in heads]
+    return next(iter([*(one for one in usual if heads[one] == head), *usual]), ""), heads
 
 
 def _note(remote: CodeRemote, branch: str, commit: str) -> None:

@@ -76,6 +76,17 @@ def test_a_remote_without_code_and_a_clone_without_commits(tmp_path: Path) -> No
     assert code_remote.base(tmp_path / "top", str(tmp_path / "ledger.git"))[0].commit == mine
 
 
+def test_a_remote_whose_head_names_no_branch_that_is_there_has_the_usual_ones(top: Path) -> None:
+    remote = top.parent / "remote.git"
+    git(remote, "symbolic-ref", "HEAD", "refs/heads/gone")
+    assert code_remote.base(top, "")[0].note.startswith("origin has no branch yet")
+    git(remote, "branch", "master", "trunk")
+    found, _ = code_remote.base(top, "")
+    assert (found.branch, found.remote, found.note) == ("master", "origin", "")
+    git(remote, "update-ref", "--no-deref", "HEAD", git(remote, "rev-parse", "trunk"))
+    assert code_remote.base(top, "")[0].branch == "master"
+
+
 def test_the_fleets_remote_counts_only_where_the_clone_has_no_origin(top: Path) -> None:
     for remotes, fleet, chosen in (
         (("origin", "other"), "other", "origin"),
