@@ -51,6 +51,12 @@ UNSEEN = (
 _RUNNER = re.compile(r"(?m)^([^\S\n]*):(?=:)|#(?=#\[)")
 # Forges and chats act on @name, #12, GH-12, fixes #12, <!channel>.
 _CALLS = re.compile(r"(?<!\w)[@#](?=\w)|(?i:\bGH)-(?=\d)|<(?=[!@#])")
+# The same in the middle of a word, which forges read in a commit: owner/repo#12, group/project!3, URLs of issues, keys
+# of other trackers (PROJ-12), and marks that skip a workflow or name an author.
+_SUBJECT_CALLS = re.compile(
+    r"[#!&](?=\d)|:(?=//)|\b(?!(?:UTF|SHA|ISO|RFC|CVE)-)[A-Z][A-Z0-9_]+-(?=\d)"
+    r"|\[(?=(?i:skip|no|ci|actions|npm)\b)|\*\*\*(?=NO_CI)|(?i:-by)(?=:)"
+)
 _JSON_UNSEEN = f"[\x7f-\x9f\u200c\u200d\ufe0f{HIDDEN}]|#(?=#\\[)"
 _TAG = r"<(?=[/|!?A-Za-z])"  # `</result>`, `<|end|>`
 _PICTURES = {**{chr(code): chr(0x2400 + code) for code in range(33)}, "\x7f": "␡"}
@@ -78,6 +84,8 @@ def fit(text: str, place: Place) -> str:
         text = _RUNNER.sub(_apart, text)
     if place in (Place.SUBJECT, Place.CHAT):
         text = _CALLS.sub(r"\g<0> ", text)
+    if place is Place.SUBJECT:
+        text = _SUBJECT_CALLS.sub(r"\g<0> ", text)
     if not (text.isascii() and text.isprintable()):
         text = compiled(UNSEEN).sub(lambda found: spelled(found[0]), text)
     if place in (Place.LINE, Place.SUBJECT):

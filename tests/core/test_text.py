@@ -116,6 +116,11 @@ def test_no_forge_or_chat_acts_on_a_subject_or_message() -> None:
     assert fit("@bob fixes #12, gh-3 <!channel>\na@b.example c#", Place.SUBJECT) == (
         "@ bob fixes # 12, gh- 3 < !channel>␤a@b.example c#"
     )
+    acts = "closes o/r#12, g/p!3, https://x/issues/1 PROJ-7 [skip ci] [CI skip] ***NO_CI*** Signed-off-by: me"
+    assert fit(acts, Place.SUBJECT) == (
+        "closes o/r# 12, g/p! 3, https: //x/issues/1 PROJ- 7 [ skip ci] [ CI skip] *** NO_CI*** Signed-off-by : me"
+    )
+    assert fit("Read UTF-8 (RFC-3629) [a]", Place.SUBJECT) == "Read UTF-8 (RFC-3629) [a]"
     assert fit("a\n@all", Place.CHAT) == f"a\n{MARK}@ all"
 
 

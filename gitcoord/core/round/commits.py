@@ -12,10 +12,10 @@ from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ledger import outbox
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Update
+from gitcoord.core.round import subjects
 from gitcoord.core.round.effects import DurableState, RecordOutbox, Steps
 from gitcoord.core.round.planning import PushPlan
 from gitcoord.core.round.replica import Replica, own_ref
-from gitcoord.core.text import Place, fit
 
 
 def build_commits(replica: Replica, disk: DurableState, local: LocalSessions, plan: PushPlan, now_s: float) -> Steps:
@@ -91,18 +91,11 @@ def add_outbox(
 
 
 def _message(replica: Replica, events: Sequence[Event], files: Mapping[str, bytes | None], node: str) -> str:
-    """Return subject and trailers of a ledger commit. `fit` takes apart the @ and #12 on which forges would act."""
+    """Return subject and trailers of a ledger commit."""
     fleet = replica.branch.fleet
-    if len(events) == 1:
-        subject = f"{events[0].actor}: {events[0].type}"
-    elif events:
-        actors = sorted({event.actor for event in events})
-        shown = ", ".join(actors[:5]) + (f" and {len(actors) - 5} more" if len(actors) > 5 else "")
-        subject = f"{len(events)} events from {shown}"
-    else:
-        subject = "snapshot" if files else "repair"
+    subject = subjects.subject(events) if events else "snapshot" if files else "repair"
     return (
-        f"{fit(subject, Place.SUBJECT)} [skip ci]\n\n"
+        f"{subject} [skip ci]\n\n"
         f"Position: {fleet.position + len(events)}\nTerm: {fleet.terms.term}\n"
         f"Sequenced-by: {node}\nNonce: {uid_from(replica.rng.randbytes(10))}\n"
     )

@@ -12,12 +12,12 @@ from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ledger.branch import BadLine
 from gitcoord.core.names import uid_from
 from gitcoord.core.ports import Oid
-from gitcoord.core.round.effects import Append, DurableState, Steps
+from gitcoord.core.round.effects import Append, DurableState, Notify, Steps
 from gitcoord.core.round.replica import Replica
 
 
 def do_duties(replica: Replica, disk: DurableState, local: LocalSessions) -> Steps:
-    """Append the leader's duties, except those that are pending already."""
+    """Append the leader's duties, except those that are pending already, and log them."""
     fleet = replica.branch.fleet
     lead = local.leading(fleet.terms)
     if lead is None or lead.leaving or not lead.claims_term:
@@ -51,6 +51,8 @@ def do_duties(replica: Replica, disk: DurableState, local: LocalSessions) -> Ste
             drafts.append(draft)
     if drafts:
         yield Append(tuple(drafts))
+    for draft in drafts:
+        yield Notify("leading", draft.content)
 
 
 def _bad_lines(replica: Replica, waiting: Container[str]) -> list[Duty]:
