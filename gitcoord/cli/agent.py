@@ -82,6 +82,9 @@ def command() -> None:
 @click.option(
     "--until-eof", is_flag=True, help="Stop at the end of standard input, such as when the parent process ends"
 )
+@click.option(
+    "--shared", is_flag=True, hidden=True, help="Do not tell the place: servers that share this run tell theirs"
+)
 @click.option("--quiet", is_flag=True, help="Print only errors")
 @click.option("--json-logs", is_flag=True, help="Print one JSON object per line")
 def run(
@@ -104,6 +107,7 @@ def run(
     takeover: bool,
     for_s: float | None,
     until_eof: bool,
+    shared: bool,
     quiet: bool,
     json_logs: bool,
 ) -> None:
@@ -169,6 +173,7 @@ def run(
             drain_s=drain,
             lead=not no_lead,
             once=once,
+            shared=shared,
             takeover=takeover,
             for_s=for_s,
             say=say,

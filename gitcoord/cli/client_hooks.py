@@ -60,7 +60,7 @@ def edit(client: str, actor: str | None) -> None:
     from gitcoord.integrations import client_sessions
 
     def check(call: ClientCall, agent: str) -> dict[str, str]:
-        words, refuses = client_sessions.edit(call, agent)
+        words, refuses = client_sessions.edit(call)
         return {"deny" if refuses else "warn": words}
 
     _answer(client, actor, check)

@@ -33,6 +33,7 @@ CHATTER = (
     "start",
     "checking",
     "leader",
+    "leading",
     "online",
     "resumed",
     "goodbye",
@@ -157,8 +158,9 @@ def node_here() -> Node:
 
 
 def writer_here() -> Writer:
-    """Open that node for writing only, for commands that need no state of the fleet, which takes time to load."""
-    from gitcoord.node.writer import Writer, find_home
+    """Open that node for writing only, for commands that read nothing of the fleet."""
+    from gitcoord.node.writer import Writer
+    from gitcoord.store.home.home import find_home
 
     found = Writer(find_home(Path.cwd()))
     _apply_allow_secret(found)

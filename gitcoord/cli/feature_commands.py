@@ -87,20 +87,27 @@ def _runs_command(name: str, what: Command) -> Callable[..., None]:
     @allow_secret_option
     @dry_run_option
     @json_option
-    def run(*, actor: str | None, timeout: float, dry_run: bool, as_json: bool, **values: Any) -> None:
+    def run(
+        *, actor: str | None, timeout: float, dry_run: bool, as_json: bool, takeover: bool = False, **values: Any
+    ) -> None:
         from gitcoord.node.operations import submit
 
         node = node_here()
         who, raw_args = speaker(node, actor), field_options.raw_arguments(values, what)
         if dry_run:
-            drafts = submit.drafted(node, submit.propose(node, what, raw_args, actor=who), who)
+            drafts = submit.drafted(node, submit.propose(node, what, raw_args, actor=who, takeover=takeover), who)
             would_write(node, name.replace(" ", "."), drafts, as_json)
             return
         if what.fresh:
             refresh(node, fresh_s=node.local.profile.poll_s)
-        _show_outcome(name, what, submit.act(node, what, raw_args, actor=who, timeout_s=timeout), as_json)
+        done = submit.act(node, what, raw_args, actor=who, timeout_s=timeout, takeover=takeover)
+        _show_outcome(name, what, done, as_json)
 
-    return run
+    if not what.binds:
+        return run
+    return click.option(
+        "--takeover", is_flag=True, help="Do it although a session of the agent lives in another place"
+    )(run)
 
 
 def _show_outcome(name: str, what: Command, outcome: Any, as_json: bool) -> None:

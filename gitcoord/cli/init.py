@@ -207,7 +207,7 @@ def _check_credentials(path: Path, remote: str | None) -> None:
 
 
 def _ask(path: Path, yes: bool) -> str:
-    from gitcoord.node.writer import find_home
+    from gitcoord.store.home.home import find_home
 
     home = find_home(path) if path.exists() and repo_location.common_dir(path) is not None else None
     if home is not None and home.exists:

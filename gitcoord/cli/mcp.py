@@ -31,15 +31,18 @@ def command(actor: str | None, no_run: bool) -> None:
         raise Refused(f"the MCP SDK is not installed ({wrong.name} is missing): pip install 'gitcoord[mcp]'") from None
     from gitcoord.mcp.calls import Calls
     from gitcoord.node.node import open_node
+    from gitcoord.node.operations import places
 
     node = node_here()
     who = speaker(node, actor)
     calls = Calls(lambda: open_node(Path.cwd(), tell=tell), who)
+    here = places.held(node.home, who, node_id=node.disk.node, place=node.place)
     if no_run:
-        server.serve(calls)
+        with here:
+            server.serve(calls)
         return
     from gitcoord.mcp.shared_run import SharedRun
 
-    with SharedRun(node.home, who).held() as run:
+    with here, SharedRun(node.home, who).held() as run:
         calls.warning = lambda: run.warning
         server.serve(calls)

@@ -89,7 +89,7 @@ def _next_steps(client: str, folder: Path) -> list[str]:
     """Return the steps that the user still has to take, in words or as commands."""
     import importlib.util
 
-    from gitcoord.node.writer import find_home
+    from gitcoord.store.home.home import find_home
 
     steps: list[str] = []
     try:

@@ -36,6 +36,7 @@ def command(restore: bool, as_json: bool) -> None:
     import filelock
 
     from gitcoord.core.round.sight import Sight
+    from gitcoord.node.operations import give_back
 
     node = node_here()
     before = [event for event in node.disk.pending() if node.fleet.position_of(event) is None]
@@ -46,6 +47,7 @@ def command(restore: bool, as_json: bool) -> None:
         if node.home.running() and not restore:  # with --restore, the agent's next round may be far off
             _wait_for_round(node)
         else:
+            give_back.of_branches(node)
             races = node.sync().races_lost
     except Unreachable as wrong:
         raise Unreachable(f"{wrong}; queued events are safe on this disk; the next sync sends them") from None

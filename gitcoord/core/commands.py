@@ -71,6 +71,7 @@ class Context:
     seen_s: Callable[[int], float] | None = None  # seconds since this node first saw a position; None: by `now`
     head_of: Callable[[str, int], str] | None = None  # the commit of a pull request on the remote; "": none is seen
     located: Callable[[str], str] = str  # a path that the author typed, as from the top of the repository
+    has_branch: Callable[[str], bool] | None = None  # whether the clone has a branch of that name
     pending: Callable[[], Sequence[Event]] | None = None  # this node's events that the ledger may lack
 
     def state(self, feature: str) -> Any:
@@ -116,6 +117,7 @@ class Command:
     answer: Callable[[Context, str], Answer] | None = None  # the result, by the id of its first event
     answers_thread: bool = False  # the result by that event's `re` instead
     judged: bool = True  # only the ledger tells whether it took effect: if that is not known, the exit code is 4
+    binds: bool = False  # it binds the agent: refused while a session of the agent lives in another place
     urgent: bool = False  # somebody waits for the result: it may borrow from the push budget
     destructive: bool = False
     idempotent: bool = False

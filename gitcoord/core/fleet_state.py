@@ -33,7 +33,7 @@ from gitcoord.core.format.event import FORMAT, FOUNDING, Event, Head, fleet_id_o
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.format.strict_json import Malformed
 
-STATE = "gitcoord.state/12"
+STATE = "gitcoord.state/13"
 """The schema of `dump`, without the features' names. It changes with the shape of any part: a checkpoint or a cache of
 another schema is not read (`tests/core/fold/test_state_shape.py`)."""
 

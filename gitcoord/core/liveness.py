@@ -37,6 +37,7 @@ class Observation:
     position: int = 0  # the ledger position up to which its node had folded
     blind_s: float = 0.0  # the part of the time since then in which this node could not look
     at: str = ""  # its time, by its author's clock
+    began: str = ""  # when its session began, by that clock
 
 
 def observe(
@@ -77,6 +78,7 @@ def _observed(heartbeat: Event, now_s: float) -> Observation | None:
         silent_s=age_s if age_s > SKEW_S_MAX + GONE_AFTER * next_s else 0.0,
         position=position if type(position := heartbeat.data.get("position")) is int and position > 0 else 0,
         at=heartbeat.timestamp,
+        began=began if isinstance(began := heartbeat.data.get("since"), str) and times.seconds(began) else "",
     )
 
 
@@ -153,6 +155,16 @@ def standings(
 def blind_s(last_s: float | None, now_s: float, *, poll_s: float) -> float:
     """Return the time between two successful looks beyond two polls, in which this node could not look."""
     return 0.0 if last_s is None else max(0.0, now_s - last_s - 2 * poll_s)
+
+
+def shown(seen: AgentLiveness | None, *, recorded: str = SILENT, ended: str = "", looked: bool = True) -> str:
+    """Return an agent's liveness: by its newest heartbeats, otherwise as the ledger has it (`recorded`).
+
+    `ended`: the session of which its supervisor said that it ended. `looked`: whether heartbeats of anybody were seen.
+    """
+    if seen is None:
+        return SILENT if looked and recorded == ALIVE else recorded
+    return GONE if ended and seen.session == ended else seen.state
 
 
 def dump(observations: Iterable[Observation]) -> list[Any]:

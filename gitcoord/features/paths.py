@@ -8,12 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Annotated
-
-from pydantic import AfterValidator, Field
 
 from gitcoord.core.errors import Refused
-from gitcoord.core.fields import check_name
 
 PARTS_MAX = 50
 PATTERN_CHARS_MAX = 500
@@ -23,6 +19,8 @@ _WILD = re.compile(r"[*?]")
 
 def check(pattern: str) -> None:
     """Raise Refused unless `pattern` is valid."""
+    from gitcoord.core.fields import check_name  # 0.05 s to import: the commit hook only compares
+
     names = pattern.strip("/").split("/")
     if pattern.startswith("/") or not {"", ".", ".."}.isdisjoint(names) or "\\" in pattern:
         raise Refused(f"{pattern!r} is not a path inside the repository: write it from the top, such as src/auth/**")
@@ -41,18 +39,6 @@ def check(pattern: str) -> None:
         check_name(pattern)
     except ValueError as error:
         raise Refused(f"{pattern!r} is not a path: {error}") from None
-
-
-def _pattern(text: str) -> str:
-    try:
-        check(text)
-    except Refused as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-Pattern = Annotated[str, Field(min_length=1, max_length=PATTERN_CHARS_MAX), AfterValidator(_pattern)]
-"""A field for a path, or a pattern of paths."""
 
 
 def matches(pattern: str, path: str) -> bool:

@@ -14,8 +14,8 @@ from gitcoord.core.feature import SequencedEvent
 from gitcoord.core.fields import NAMED, Agent, Json, Payload
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.authority import ADMIN, Asked, Persons, Resolver, Role, Who, Whose
-from gitcoord.features import paths
 from gitcoord.features.pages.snapshot import check_headings
+from gitcoord.features.typed import Pattern
 
 LEADERS_MAX = 200
 HEADINGS_MAX = 200  # types of events
@@ -86,7 +86,7 @@ class Settings(BaseModel):
     review_max_lines: int = Field(
         0, ge=0, le=LINES_MAX, description="lines that a pull request may change; 0: any number"
     )
-    review_owners: dict[paths.Pattern, Owners] = Field(
+    review_owners: dict[Pattern, Owners] = Field(
         {}, max_length=200, description="pattern of paths to agents; one of them must approve a change there"
     )
 

@@ -7,7 +7,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from gitcoord.core.errors import Refused
 from gitcoord.core.fields import AGENT_CHARS_MAX, GIVEN_CHARS_MAX, NAMED, Json, Metavar
+from gitcoord.features import paths
 
 CAPABILITIES_MAX = 50  # per agent, or needed per task
 AGENTS_GIVEN_MAX = 1000  # in one command
@@ -62,3 +64,15 @@ Capabilities = Annotated[
     list[Capability], BeforeValidator(_split_commas), Field(max_length=CAPABILITIES_MAX), Metavar("CAPABILITY")
 ]
 """An agent's capabilities: words that the fleet agrees on, in lower case; `python,backend` is two capabilities."""
+
+
+def _pattern(text: str) -> str:
+    try:
+        paths.check(text)
+    except Refused as wrong:
+        raise ValueError(str(wrong)) from None
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=paths.PATTERN_CHARS_MAX), AfterValidator(_pattern)]
+"""A field for a path, or a pattern of paths."""

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitcoord.core import times
-from gitcoord.core.errors import GitcoordError, Refused
+from gitcoord.core.errors import Refused
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.core.text import NOTICE, for_model
 from gitcoord.integrations import client_calls
 from gitcoord.integrations.client_calls import ClientCall
-from gitcoord.node.operations import reserved_paths
-from gitcoord.node.writer import Writer, find_home
-from gitcoord.store import program
+from gitcoord.node.operations import reserved_paths, round_beside
+from gitcoord.store.home.home import find_home
 
 if TYPE_CHECKING:
     from gitcoord.node.node import Node
@@ -24,16 +20,16 @@ if TYPE_CHECKING:
 SYNC_S = 2.0  # that a session's start waits for the remote; the round goes on beside it
 
 
-def edit(call: ClientCall, agent: str) -> tuple[str, bool]:
-    """Return a warning about the call's paths ("": nobody else has them), and whether to refuse the edit.
+def edit(call: ClientCall) -> tuple[str, bool]:
+    """Return a warning about the call's paths ("": no other place has them), and whether to refuse the edit.
 
     Raise GitcoordError if that cannot be told.
     """
     paths = client_calls.inside(call)
     if not paths:
         return "", False
-    at = Writer(find_home(call.place))
-    found, refuses = reserved_paths.check(at, call.place, paths, agent or at.config.agent or "")
+    at = reserved_paths.look(find_home(call.place), call.place, paths)
+    found, refuses = at.found, at.refuses
     if not found:
         return "", False
     hit = list(dict.fromkeys(path for one in found for path in one["touches"]))
@@ -64,7 +60,7 @@ def start(call: ClientCall, agent: str) -> str:
 
     home = find_home(call.place)
     if home.exists and not home.running():
-        _sync_beside(call.place, wait_s=SYNC_S)
+        round_beside.start(home, call.place, wait_s=SYNC_S)
     with contextlib.closing(open_node(call.place)) as node:
         who = agent or node.config.agent or ""
         if not who:
@@ -83,7 +79,7 @@ def start(call: ClientCall, agent: str) -> str:
             **picture.compose(submit.context(node, who)),
         }
     if again and not home.running():
-        _sync_beside(call.place, wait_s=0)
+        round_beside.start(home, call.place, wait_s=0)
     return (
         f"You are the agent {who} in a fleet that shares this repository through gitcoord. Before you change files, "
         f"reserve them (`gitcoord reserve PATH`); `gitcoord next --claim` takes the best task. "
@@ -107,37 +103,15 @@ def end(call: ClientCall, agent: str) -> int:
         if not proposals:
             return 0
         node.append(*submit.drafted(node, proposals, who), on_secret=OnSecret.HIDE)
-        running = node.home.running()
-    if not running:
-        _sync_beside(call.place, wait_s=0)
+        home = node.home
+    if not home.running():
+        round_beside.start(home, call.place, wait_s=0)
     return len(proposals)
 
 
 def _age(node: Node) -> str:
     """Return how old the knowledge of this node is."""
     from gitcoord.node import peers
-    from gitcoord.node.clock import since_boot_s
 
-    _, looked_s = peers.observations(node.home.cache)
-    if looked_s is None:
-        return "of an unknown age"
-    return f"looked at {max(0, round(since_boot_s() - looked_s))} s ago"
-
-
-def _sync_beside(folder: Path, *, wait_s: float) -> None:
-    """Start a round in a process of its own, and wait for it a little: the client waits for its hook."""
-    try:
-        process = subprocess.Popen(
-            program.gitcoord_argv("sync"),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ},
-        )
-    except OSError as wrong:
-        raise GitcoordError(f"the remote was not asked: {wrong}") from None
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=wait_s)
-    process.returncode = process.returncode or 0  # it may go on: nobody is to be warned of that
+    age_s = peers.look_age_s(node.home.cache)
+    return "of an unknown age" if age_s is None else f"looked at {max(0, round(age_s))} s ago"

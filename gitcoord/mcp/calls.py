@@ -145,7 +145,7 @@ class Calls:
         return for_model(
             {
                 "notice": NOTICE_OF_PAGES,
-                "data": status(self.node.writer, status_cache.compute(self.node.replica.branch, self.node.disk.node)),
+                "data": status(self.node.writer, status_cache.compute(self.node.replica.branch, self.node.home)),
             }
         )
 

@@ -95,7 +95,7 @@ class SharedRun:
         try:
             os.set_blocking(reading, True)
             self._child = subprocess.Popen(
-                program.gitcoord_argv("agent", "run", "--id", self.agent, "--quiet", "--until-eof"),
+                program.gitcoord_argv("agent", "run", "--id", self.agent, "--quiet", "--until-eof", "--shared"),
                 stdin=reading,
                 stdout=subprocess.DEVNULL,
                 stderr=self._words,

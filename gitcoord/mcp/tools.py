@@ -32,6 +32,7 @@ HIDDEN = {  # arguments that a working model does not need: each one that it see
     "message request": ("data", "expires"),
     "message send": ("data", "expires"),
     "reservations": ("id",),
+    "reserve": ("branch",),
     "review vote": ("repo",),
     "task create": ("attempts", "data", "time_limit", "from", "again"),
     "task fail": ("attempt",),

@@ -27,11 +27,11 @@ from gitcoord.node.clock import since_boot_s, utc_now
 from gitcoord.node.local_replica import LocalReplica
 from gitcoord.node.private_store import Store, open_store
 from gitcoord.node.remotes import relocation
-from gitcoord.node.writer import Writer, find_home
+from gitcoord.node.writer import Writer
 from gitcoord.store.files import check_not_paused, pausing
 from gitcoord.store.git import repo_location
 from gitcoord.store.home import locks
-from gitcoord.store.home.home import Home
+from gitcoord.store.home.home import Home, find_home
 from gitcoord.store.home.locks import LockHeld
 
 COMMANDS_PATIENCE = 10  # an `agent run` tidies up at a quiet moment; without one, one command in hundreds does
@@ -263,7 +263,7 @@ class Node:
     def _cache_status(self) -> None:
         now = (self.replica.branch.tip, self.disk.node)
         if now != self._status_cached:
-            status_cache.save(self.home, status_cache.compute(self.replica.branch, self.disk.node))
+            status_cache.save(self.home, status_cache.compute(self.replica.branch, self.home))
             self._status_cached = now
 
     def _spool_heartbeats(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # a command that only shows the status starts without a fold
     from gitcoord.core.ledger.outbox import Outbox
     from gitcoord.node.node_parts import NodeParts
     from gitcoord.node.status_cache import CachedStatus
+    from gitcoord.store.home.home import Home
 
 FILE = "heartbeats.json"
 
@@ -68,6 +70,12 @@ def observations(cache: Path) -> tuple[list[Observation], float | None]:
         return [], None
 
 
+def look_age_s(cache: Path) -> float | None:
+    """Return how long ago a process of this node saw the remote; None if none ever did. Below 0: a clock was set."""
+    _, looked_s = observations(cache)
+    return None if looked_s is None else time.time() - looked_s
+
+
 def active_reservations(cache: Path, cached: CachedStatus) -> list[dict[str, Any]]:
     """Return the cached reservations (as `gitcoord reservations --json` has them) whose time is not up.
 
@@ -83,14 +91,18 @@ def active_reservations(cache: Path, cached: CachedStatus) -> list[dict[str, Any
 
 
 def agent_liveness(node: NodeParts, *, watched: bool = False) -> dict[str, AgentLiveness]:
-    """Return the liveness of each agent at this node's last round, by agent id (casefolded). `watched` as in
-    `liveness.standings`."""
-    known, synced_s = observations(node.home.cache)
-    if synced_s is None:
+    """Return how alive each agent was at this node's last look, by agent (casefolded). `watched` as in `liveness`."""
+    return standings(node.home, node.disk.node, poll_s=node.local.profile.poll_s, watched=watched)
+
+
+def standings(home: Home, node_id: str, *, poll_s: float, watched: bool = False) -> dict[str, AgentLiveness]:
+    """Return the same for the node of `home`; `poll_s` is the time between two looks."""
+    known, looked_s = observations(home.cache)
+    if looked_s is None:
         return {}
-    found = liveness.standings(known, synced_s, poll_s=node.local.profile.poll_s, watched=watched)
-    here = [one for one in found.values() if one.node == node.disk.node and one.state != liveness.GOODBYE]
-    running = set(node.home.running()) if here else set()
+    found = liveness.standings(known, looked_s, poll_s=poll_s, watched=watched)
+    here = [one for one in found.values() if one.node == node_id and one.state != liveness.GOODBYE]
+    running = set(home.running()) if here else set()
     return found | {one.agent.casefold(): with_process(one, one.agent.casefold() in running) for one in here}
 
 

@@ -81,6 +81,8 @@ class CachedStatus:
     task_lease_s: float
     moves_to: str  # where the fleet is going, while the ledger has ended here; empty otherwise
     lost: list[dict[str, Any]]  # registered agents that are gone: agent, since, outcome of its recovery
+    work: dict[str, Any]  # as `features/pages/work.py` composes it
+    recorded: dict[str, list[str]]  # registered agents (casefolded): by the ledger, and the session that ended
 
 
 def read(home: Home) -> CachedStatus | None:
@@ -92,14 +94,16 @@ def read(home: Home) -> CachedStatus | None:
     return cached if (cached.tip, cached.node) == (home.tip, home.queue.node) else None
 
 
-def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
-    """Return the status of the node `node_id` from the fold of `branch`."""
-    from gitcoord.features.pages import snapshot
+def compute(branch: LedgerBranch, home: Home) -> CachedStatus:
+    """Compute the status of the node of `home` from the fold as this process has it."""
+    from gitcoord.features.pages import snapshot, work
+    from gitcoord.features.reservations import endings
     from gitcoord.features.reservations.commands import to_row
     from gitcoord.node import ledger_pages, trust
 
     fleet, terms, health = branch.fleet, branch.fleet.terms, branch.fleet.states["health"]
     page = ledger_pages.read_file(branch, snapshot.COMMUNICATION)
+    node_id = home.queue.node
     own = fleet.heads.get(node_id)
     return CachedStatus(
         tip=branch.tip or "",
@@ -122,7 +126,11 @@ def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
         snapshot=snapshot.parse_position(page.decode("utf-8", "replace")) if page else None,
         time=fleet.time.now,
         hook=fleet.states["settings"].settings.hook,
-        held=[{**to_row(one), "position": one.position} for one in fleet.states["reservations"].held.values()],
+        held=[
+            {**to_row(one), "position": one.position}
+            for one in fleet.states["reservations"].held.values()
+            if not endings.of_task(one, fleet.states["tasks"])
+        ],
         proposals=sum(one.status == "pending" for one in fleet.states["autonomy"].proposals.values()),
         floods=fleet.quotas.floods(),
         full=fleet.places.full(),
@@ -131,6 +139,8 @@ def compute(branch: LedgerBranch, node_id: str) -> CachedStatus:
         task_lease_s=fleet.states["settings"].settings.task_lease_s,
         moves_to=fleet.moves.to if fleet.moves.under_way else "",
         lost=_lost(fleet),
+        work=work.compose(fleet, home.keys.names()),
+        recorded={key: [one.liveness, one.ended] for key, one in fleet.states["agents"].agents.items()},
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitcoord.core.errors import Refused
@@ -18,7 +17,6 @@ from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.keyring import Keyring
 from gitcoord.node.own_secrets import own_secrets
 from gitcoord.store.files import check_not_paused
-from gitcoord.store.git import repo_location
 from gitcoord.store.home.durable_state import NodeDisk
 from gitcoord.store.home.home import Home
 from gitcoord.store.home.records import Config
@@ -126,11 +124,3 @@ class Writer:
                 signer=self.keyring.signer(draft.actor),
                 fleet=self.config.fleet_id,
             )
-
-
-def find_home(path: Path) -> Home:
-    """Return the home of the node whose clone (or work tree) is around `path`. Raise Refused outside of any."""
-    common = repo_location.common_dir(path)
-    if common is None:
-        raise Refused(f"{path} is in no git repository: run `gitcoord init` there first")
-    return Home(common / "gitcoord", worktree=repo_location.worktree_git_dir(path))

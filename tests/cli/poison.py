@@ -166,7 +166,7 @@ def write(hostile: Clone) -> dict[str, str]:
     say("agent_registered")
     for type_ in OPENED_BY.values():
         say(type_, to=("alice",), leads=type_ == "proposal_made")
-    say("paths_reserved", paths=["src/**"], for_s=100_000)
+    say("paths_reserved", paths=["src/**"], for_s=100_000, task=None)  # an unknown one ends it
     say("directive_issued", agents=["alice"], to=("alice",))
     for word in ("claimed", "started", "progressed", "input_requested", "failed"):
         say(f"task_{word}", re=ids["task_created"], attempt=1)

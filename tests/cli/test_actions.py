@@ -26,7 +26,7 @@ def test_the_summary_shows_the_status_and_the_newest_conversations(alice: Clone,
     alice("append", "question", "Who takes the parser?")
     lines, summary, outputs = report(alice, tmp_path)
     assert lines == []
-    assert summary.startswith("## gitcoord\n\n<pre>") and "\nledger    position 2" in summary
+    assert summary.startswith("## gitcoord\n\n<pre>") and "\nleader    nobody" in summary
     assert "### Interaction #1" in summary and "Who takes the parser?" in summary
     assert outputs == "position=2\nleader=\nattention=0\n"
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
+import yaml
 
+from gitcoord.node.operations import reserved_paths
 from gitcoord.store.git import local_repo
+from gitcoord.store.home.home import find_home
 from tests.cli.clones import Clone, Result, process_environment
 
 IDENTITY = {
@@ -74,6 +80,7 @@ def test_it_refuses_where_the_clone_or_the_fleet_says_so(held: Clone, where: lis
         "schema": "gitcoord.hook.pre_commit/1",
         "refused": False,
         "touched": [],
+        "age_s": ANY,
     }
 
 
@@ -124,56 +131,141 @@ def test_ones_own_reservation_is_no_trouble_but_that_of_another_work_tree_is(hel
     assert "bob has" not in run(tree, "commit", "--allow-empty", "-m", "nothing").err
 
 
-def test_who_has_no_name_owns_what_his_work_tree_has(held: Clone) -> None:
+def test_what_this_place_reserved_is_its_own_under_whatever_name(held: Clone) -> None:
     held("reserve", "docs")
-    config = held.home / "config.json"
-    config.write_text(config.read_text().replace('"agent": "alice"', '"agent": null'))
     write(held.path, "docs/a.md")
     write(held.path, "src/auth/login.py")
-    err = run(held.path, "commit", "-m", "mine").err
+    err = run(held.path, "commit", "-m", "mine", GITCOORD_AGENT="claude").err
     assert "bob has" in err and "alice has" not in err
 
 
-def test_it_needs_no_remote(held: Clone) -> None:
-    write(held.path, "src/auth/login.py")
+def seen_long_ago(clone: Clone) -> None:
+    """Make the clone's last look at the remote an hour older."""
+    path = clone.home / "cache" / "heartbeats.json"
+    seen = json.loads(path.read_text())
+    path.write_text(json.dumps(seen | {"at_s": seen["at_s"] - 3600}))
+
+
+def test_it_looks_at_the_remote_and_else_says_how_old_its_knowledge_is(held: Clone, bob: Clone) -> None:
+    write(held.path, "docs/a.md")
+    seen_long_ago(held)
     with held.outage():
-        assert "bob has src/auth" in run(held.path, "commit", "-m", "mine").err
+        err = run(held.path, "commit", "-m", "mine").err
+    assert "the remote did not answer in time: the reservations are those of 60 min ago" in err
+    held("sync")  # the hook's own round may go on beside
+    bob("reserve", "docs")
+    seen_long_ago(held)
+    at = reserved_paths.look(find_home(held.path), held.path, ["docs/a.md"], wait_s=60.0)
+    assert [one["reservation"]["agent"] for one in at.found] == ["bob"] and not at.is_old
 
 
-def test_trouble_of_gitcoords_own_stops_no_commit(held: Clone) -> None:
+def test_trouble_of_gitcoords_own_stops_no_commit_and_no_fleet_is_no_trouble(held: Clone) -> None:
     held("config", "set", "hook", "refuse", "--node")
-    held("leave", "--force")
     write(held.path, "src/auth/login.py")
+    config = held.home / "config.json"
+    config.write_text("{" + config.read_text())
     assert "were not checked" in run(held.path, "commit", "-m", "mine").err
+    config.write_text(config.read_text()[1:])
+    held("leave", "--force")
+    write(held.path, "src/auth/logout.py")
+    assert run(held.path, "commit", "-m", "mine").err == ""
     script = held.path / ".git" / "hooks" / "pre-commit"
     script.write_text(script.read_text().replace("__main__.py", "uninstalled.py"))
     assert run(held.path, "commit", "--allow-empty", "-m", "again").err == ""
 
 
-def test_a_hook_that_is_there_is_kept_runs_first_and_comes_back(alice: Clone) -> None:
-    hook = alice.path / ".git" / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho mine >&2\ntest ! -e stop\n")
+def test_a_script_that_is_there_goes_on_under_its_own_name_and_comes_back(held: Clone) -> None:
+    held("hook", "uninstall")
+    hook = held.path / ".git" / "hooks" / "pre-commit"
+    before = '#!/usr/bin/env sh\nset -eu\necho "$(basename "$0")" >&2\ntest ! -e stop\n'
+    hook.write_text(before)
     hook.chmod(0o755)
-    assert "kept as pre-commit.before-gitcoord" in alice("hook", "install").out
-    assert alice("hook", "install").out == "nothing to do\n"
-    write(alice.path, "a.txt")
-    assert "mine" in run(alice.path, "commit", "-m", "a").err
-    (alice.path / "stop").touch()
-    run(alice.path, "commit", "--allow-empty", "-m", "b", code=1)
-    assert "the previous hook is restored" in alice("hook", "uninstall").out
-    assert "echo mine" in hook.read_text() and os.access(hook, os.X_OK)
-    assert alice("hook", "uninstall").out == "nothing to do\n"
+    assert "what was there is kept, and runs after it" in held("hook", "install").out
+    assert held("hook", "install").out == "nothing to do\n"
+    write(held.path, "src/auth/login.py")
+    err = run(held.path, "commit", "-m", "a").err
+    assert "bob has" in err and err.endswith("pre-commit\n")
+    (held.path / "stop").touch()
+    run(held.path, "commit", "--allow-empty", "-m", "b", code=1)
+    held("config", "set", "hook", "refuse", "--node")
+    write(held.path, "src/auth/login.py", "more\n")
+    assert "pre-commit" not in run(held.path, "commit", "-m", "c", code=1).err
+    assert "the rest is as before" in held("hook", "uninstall").out
+    assert hook.read_text() == before and os.access(hook, os.X_OK)
+    assert held("hook", "uninstall").out == "nothing to do\n"
 
 
-def test_where_two_are_in_the_way_the_remedy_is_named(alice: Clone) -> None:
+def test_what_is_no_shell_script_is_moved_aside_runs_first_and_comes_back(alice: Clone) -> None:
+    hook, script = alice.path / ".git" / "hooks" / "pre-commit", alice.path / "checks.py"
+    hook.parent.mkdir(exist_ok=True)
+    script.write_text(f"#!{sys.executable}\nimport sys\nsys.exit(f'ran as {{sys.argv[0]}}')\n")
+    script.chmod(0o755)
+    hook.symlink_to("../../checks.py")
+    assert "kept as before-gitcoord/pre-commit, and runs first" in alice("hook", "install").out
+    assert "before-gitcoord/pre-commit\n" in run(alice.path, "commit", "--allow-empty", "-m", "a", code=1).err
+    assert "the rest is as before" in alice("hook", "uninstall").out
+    assert os.readlink(hook) == "../../checks.py" and not (hook.parent / "before-gitcoord").exists()
     alice("hook", "install")
-    hook = alice.path / ".git" / "hooks" / "pre-commit"
-    hook.with_name("pre-commit.before-gitcoord").write_text("")
-    hook.write_text("#!/bin/sh\n")  # another tool wrote over ours
+    hook.unlink()
+    hook.write_bytes(b"\x7fELF")  # another tool wrote over ours
     assert "gitcoord hook pre-commit; [ $? -ne 3 ] || exit 1" in alice("hook", "install", code=2).err
     assert "is not gitcoord's any more" in alice("hook", "uninstall", code=2).err
-    assert hook.read_text() == "#!/bin/sh\n"
+    assert hook.read_bytes() == b"\x7fELF"
+
+
+HUSKY = '#!/usr/bin/env sh\ns=$(dirname "$(dirname "$0")")/$(basename "$0")\n[ ! -f "$s" ] && exit 0\nsh -e "$s" "$@"\n'
+LEGACY = "# File generated by pre-commit: https://pre-commit.com\n"
+
+
+def managed(manager: str, clone: Path, checks: str) -> Path:
+    """Set up a manager of hooks, as it sets itself up, with `checks`; return the file that must not change."""
+    hook = clone / ".git" / "hooks" / "pre-commit"
+    if manager == "husky":
+        write(clone, ".husky/pre-commit", f"{checks}\n")
+        write(clone, ".husky/_/h", HUSKY)
+        hook = clone / ".husky" / "_" / "pre-commit"
+        hook.write_text('#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n')
+        run(clone, "config", "core.hooksPath", ".husky/_")
+    elif manager == "pre-commit":
+        legacy = 'l="${0%/*}/pre-commit.legacy"; [ ! -x "$l" ] || "$l" "$@" || exit 1'
+        hook.write_text(f"#!/usr/bin/env bash\n{LEGACY}{legacy}\n{checks}\n")
+    hook.chmod(0o755)
+    return hook
+
+
+@pytest.mark.parametrize(
+    ("manager", "file"), [("husky", ".husky/pre-commit"), ("pre-commit", ".git/hooks/pre-commit.legacy")]
+)
+def test_a_manager_of_hooks_runs_it_beside_the_teams_own_checks(held: Clone, manager: str, file: str) -> None:
+    held("hook", "uninstall")
+    stub = managed(manager, held.path, "test ! -e stop")
+    before = stub.read_bytes()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    assert f"{manager} runs it" in held("hook", "install", PATH=path).out
+    write(held.path, "src/auth/login.py")
+    assert "bob has src/auth" in run(held.path, "commit", "-m", "a", PATH=path).err
+    (held.path / "stop").touch()
+    run(held.path, "commit", "--allow-empty", "-m", "b", code=1, PATH=path)
+    (held.path / "stop").unlink()
+    held("config", "set", "hook", "refuse", "--node")
+    write(held.path, "src/auth/login.py", "more\n")
+    assert "is refused" in run(held.path, "commit", "-m", "c", code=1, PATH=path).err
+    assert stub.read_bytes() == before
+    assert file in held("hook", "uninstall").out
+    assert run(held.path, "commit", "-m", "c", PATH=path).err == ""
+
+
+def test_lefthooks_local_commands_have_it_and_are_not_mixed_up_with_other_ones(alice: Clone) -> None:
+    hook = alice.path / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ncall_lefthook run "pre-commit" "$@"\n')
+    local = alice.path / "lefthook-local.yml"
+    assert "lefthook runs it" in alice("hook", "install").out
+    made = yaml.safe_load(local.read_text())
+    assert "gitcoord hook pre-commit" in made["pre-commit"]["commands"]["gitcoord"]["run"]
+    assert str(local) in alice("hook", "uninstall").out and not local.exists()
+    local.write_text("pre-commit:\n  parallel: true\n")
+    assert "has commands for pre-commit" in alice("hook", "install", code=2).err
 
 
 def test_it_is_written_where_this_clone_keeps_its_hooks(alice: Clone, tmp_path: Path) -> None:
@@ -181,7 +273,7 @@ def test_it_is_written_where_this_clone_keeps_its_hooks(alice: Clone, tmp_path: 
     (alice.path / "deep").mkdir()
     alice("-C", "deep", "hook", "install")
     text = (alice.path / ".hooks" / "pre-commit").read_text()
-    assert "\ngitcoord hook pre-commit\n" in text  # it may be committed: no path of this machine is in it
+    assert "    gitcoord hook pre-commit " in text  # it may be committed: no path of this machine is in it
     run(alice.path, "config", "--unset", "core.hooksPath")
     user = tmp_path / "gitconfig"
     user.write_text(f"[core]\n\thooksPath = {tmp_path}/everywhere\n")
@@ -203,3 +295,22 @@ def test_outside_of_a_repository_it_is_refused(tmp_path: Path, alice: Clone) -> 
     local_repo.init_repository(tmp_path / "stranger")
     write(tmp_path / "stranger", "a.txt")
     assert "gitcoord init" in alice("-C", str(tmp_path / "stranger"), "hook", "pre-commit").err
+
+
+def test_what_belongs_to_a_branch_or_a_session_is_given_back_with_it(alice: Clone) -> None:
+    def held() -> list[str]:
+        return [path for row in alice("reservations", "--json").json()["items"] for path in row["paths"]]
+
+    run(alice.path, "commit", "--allow-empty", "-m", "first")
+    assert "create it first" in alice("reserve", "docs", "--branch", "parser", code=2).err
+    run(alice.path, "branch", "parser")
+    alice("reserve", "docs", "--branch", "parser")
+    alice("sync")
+    assert held() == ["docs"]
+    run(alice.path, "branch", "-D", "parser")
+    alice("sync")
+    assert held() == []
+    alice("release")  # nothing to give back is done as well
+    alice("reserve", "src")
+    alice("agent", "run", "--for", "0", "--quiet")
+    assert held() == []

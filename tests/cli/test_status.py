@@ -129,10 +129,61 @@ def test_a_task_whose_holder_is_gone_comes_first(alice: Clone, bob: Clone) -> No
     assert f"{task[:8]} 'Fix the parser': held, holder gone (bob runs nowhere" in bob("status").out
 
 
+def test_work_comes_before_the_state_of_the_machine(alice: Clone, bob: Clone) -> None:
+    alice("task", "create", "Fix the parser")
+    alice("task", "create", "Write the manual", "--priority", "high")
+    alice("task", "create", "Publish it", "--after", "3")
+    alice("message", "send", "look at it", "--to", "alice", "--as", "alice", code=None)
+    bob("task", "claim", "3")
+    bob("reserve", "src/**", "--why", "parser")
+    bob("message", "send", "done soon", "--to", "alice")
+    alice("sync")
+    out = alice("status").out
+    for words in (
+        "'Fix the parser': bob since ",
+        "ready     1 task: ",
+        "'Write the manual' (HIGH); 1 more wait for other tasks",
+        "reserved  src/**: bob until ",
+        "to alice: `gitcoord inbox --as 'alice'`",
+    ):
+        assert words in out, out
+    assert out.index("Fix the parser") < out.index("\nready ") < out.index("\nremote ") < out.index("\nagent ")
+    assert "trust" not in out and str(alice.home) not in out
+    work = alice("status", "--json").json()["work"]
+    assert [one["agent"] for one in work["working"]] == ["bob"] and work["ready_count"] == work["blocked_count"] == 1
+
+
+def test_agent_list_and_status_agree_about_who_is_alive_and_unknown_is_not_fine(alice: Clone, bob: Clone) -> None:
+    bob("agent", "register")
+    bob("agent", "run", "--for", "0", "--quiet")
+    runner = bob.start("agent", "run", "--quiet", "--no-lead")
+    try:
+        for clone in (alice, bob):
+            wait_until(lambda: clone("sync") and seen(clone)["bob"] == "alive", what="bob's heartbeat")
+    finally:
+        runner.kill()
+        runner.communicate(timeout=WAIT_S)
+    assert seen(bob)["bob"] == "gone"  # its process is known to have ended
+    for clone in (alice, bob):
+        rows = clone("agent", "list", "--no-sync", "--json").json()["items"]
+        assert {row["agent"]: row["liveness"] for row in rows} == seen(clone)
+    path = alice.home / "cache" / "heartbeats.json"
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps(value | {"at_s": value["at_s"] - 7200}))
+    assert "! this clone saw the remote 2 h ago, and what follows is as old" in alice("status").out
+    path.unlink()
+    assert "! this clone has not seen the remote yet" in alice("status").out
+
+
+def seen(clone: Clone) -> dict[str, str]:
+    return {one["id"]: one["state"] for one in clone("status", "--json").json()["agents"]}
+
+
 def test_errors_and_paths_are_shown(alice: Clone) -> None:
     alice("append", "error", "the build\nbroke")
     out = alice("status").out
-    assert "! position 2, alice: the build␤broke" in out and "events.offline.log" in out
+    assert "! position 2, alice: the build␤broke" in out and "events.offline.log" not in out
+    assert "events.offline.log" in alice("status", "-v").out
     assert alice("status", "--json").json()["errors"][0]["text"] == "the build\nbroke"
 
 
@@ -145,7 +196,7 @@ def test_watching_draws_until_ctrl_c(alice: Clone) -> None:
     assert watcher.stdout is not None
     seen = 0
     for line in watcher.stdout:
-        seen += line.startswith("fleet")
+        seen += line.startswith("remote")
         if seen == 2:
             break
     watcher.send_signal(signal.SIGINT)
@@ -231,7 +282,7 @@ def test_what_trust_may_be_is_shown_in_both_forms_and_a_further_machine_takes_ea
     status = alice("status", "--json").json()
     founder, newest = status["trust"], status["trust_digest"]
     assert founder.startswith("SHA256:") and newest.split(":")[0] == str(status["ledger"]["position"])
-    for told in (alice("status").out, alice("doctor", code=None).out):
+    for told in (alice("status", "-v").out, alice("doctor", code=None).out):
         assert founder in told and newest in told
     bob("sync")
     for form in (founder, newest):

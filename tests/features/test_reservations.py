@@ -7,11 +7,14 @@ import pytest
 from gitcoord.core import times
 from gitcoord.core.commands import Context
 from gitcoord.core.errors import Lost, Refused
+from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, AgentLiveness
 from gitcoord.features import reservations
 from gitcoord.features.reservations import commands
 from gitcoord.features.reservations.commands import ListReservations, ReleasePaths, ReservePaths
-from gitcoord.features.reservations.state import GRACE_S
+from gitcoord.features.reservations.endings import GRACE_S
+from gitcoord.features.tasks.state import in_a_line
 from tests.core.lines import NOW, Story
+from tests.features.work import Work
 
 HOUR_LATER = times.later(NOW, 3600)
 
@@ -139,3 +142,67 @@ def test_release_gives_back_all_of_a_work_tree_or_what_is_named() -> None:
 def test_what_is_no_path_inside_is_refused(path: str) -> None:
     with pytest.raises((Refused, ValueError)):
         commands.reserve(ctx(story(), "alice"), ReservePaths(paths=[path]))
+
+
+class Tasks(Work):
+    """A fleet in which alice has a task, and what she reserved for it."""
+
+    def __init__(self) -> None:
+        super().__init__(alice=[], bob=[])
+        self.uid = self.create("parser")
+        self.do("alice", "task claim", task=self.uid)
+        self.do("alice", "reserve", paths=["src"], task=self.uid)
+        self.do("alice", "reserve", paths=["docs"])
+
+    def held(self) -> list[str]:
+        rows = commands.reservations(self.ctx("alice"), ListReservations())
+        return [" ".join(row["paths"]) for row in rows]
+
+    def duties(self) -> list[str]:
+        state = self.story.fleet.states["reservations"]
+        return [duty.content for duty in reservations.duty(state, self.ctx("alice"))]
+
+
+@pytest.mark.parametrize("over", ["task finish", "task fail", "task release"])
+def test_what_belongs_to_a_task_ends_when_its_agent_is_done_with_it(over: str) -> None:
+    one = Tasks()
+    assert one.held() == ["src", "docs"] and one.duties() == []
+    one.do("alice", over, task=one.uid)
+    assert [*one.story.fleet.states["reservations"].held.values()][0].paths == ["docs"]
+    with pytest.raises(Refused, match="alice does not have the task 'parser'.*gitcoord task claim"):
+        one.do("alice", "reserve", paths=["x"], task=one.uid)
+
+
+def test_what_belongs_to_a_task_that_another_took_away_is_over_for_all_and_ended_by_the_leader() -> None:
+    one = Tasks()
+    one.do("alice", "task reassign", task=one.uid, agent="bob")
+    assert one.held() == ["docs"]
+    [why] = one.duties()
+    assert why == f"alice's reservation of src is over: its task 'parser' went on ({in_a_line(one.task(one.uid))})"
+    with pytest.raises(Lost, match="bob has it.*gitcoord release"):
+        one.do("bob", "reserve", paths=["src/a.py"])
+
+
+def test_who_leaves_gives_all_back() -> None:
+    one = Tasks()
+    one.story.say("alice", "agent_left")
+    assert one.held() == []
+
+
+@pytest.mark.parametrize(
+    ("state", "gone_s", "at", "ends"),
+    [
+        (GOODBYE, 200.0, HOUR_LATER, True),
+        (GONE, 200.0, HOUR_LATER, True),
+        (GONE, 60.0, HOUR_LATER, False),  # within the grace
+        (ALIVE, 0.0, HOUR_LATER, False),
+        (GOODBYE, 9000.0, times.later(NOW, -3600), False),  # it reserved after that session, from the command line
+    ],
+)
+def test_the_leader_gives_back_what_a_session_had_that_ended(state: str, gone_s: float, at: str, ends: bool) -> None:
+    one = story()
+    reserve(one, "bob", "src")
+    seen = AgentLiveness("bob", state, "node-bob", "s", gone_s, 1.0, at=at, watched_s=gone_s, gone_s=gone_s)
+    look = Context(one.fleet, NOW, "alice", "node-alice", liveness={"bob": seen}, seen_s=lambda position: 0.0)
+    found = [duty.content for duty in reservations.duty(one.fleet.states["reservations"], look)]
+    assert found == (["bob's reservation of src is over: the session of its agent has ended"] if ends else [])

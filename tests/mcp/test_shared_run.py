@@ -19,7 +19,7 @@ from gitcoord.core.errors import Refused
 from gitcoord.core.format.event import parse
 from gitcoord.mcp import shared_run
 from gitcoord.mcp.shared_run import SharedRun
-from gitcoord.node.writer import find_home
+from gitcoord.store.home.home import find_home
 from tests.cli.clones import Clone, copied, process_environment
 from tests.waiting import WAIT_S, wait_until
 

@@ -51,7 +51,7 @@ def read(text: str) -> Anchors:
         else:
             raise Refused(
                 f"{VARIABLE}: {word!r} is neither POSITION:DIGEST nor the fingerprint of the founder's key: "
-                "`gitcoord status` of a member shows both"
+                "`gitcoord status -v` of a member shows both"
             )
     return Anchors(frozenset(founders), tuple(digests))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gitcoord.core import liveness as liveness_
 from gitcoord.core.commands import Context
-from gitcoord.core.liveness import ALIVE, GONE, GOODBYE, SILENT
+from gitcoord.core.liveness import GONE, GOODBYE, SILENT
 from gitcoord.features.agents.roster import Agent
 
 
@@ -17,10 +18,9 @@ def get(ctx: Context, agent: str) -> Agent | None:
 
 def liveness(ctx: Context, agent: Agent) -> str:
     """Return the agent's liveness as known here: by its last heartbeats, otherwise by the ledger."""
-    seen = ctx.liveness.get(agent.key)
-    if seen is None:
-        return SILENT if ctx.liveness and agent.liveness == ALIVE else agent.liveness
-    return GONE if agent.ended and seen.session == agent.ended else seen.state
+    return liveness_.shown(
+        ctx.liveness.get(agent.key), recorded=agent.liveness, ended=agent.ended, looked=bool(ctx.liveness)
+    )
 
 
 def status(ctx: Context, agent: Agent) -> str:

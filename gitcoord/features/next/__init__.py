@@ -60,6 +60,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         before=("gitcoord task create 'Fix the parser'",),
         arguments=ShowNext,
         decide=decide,
+        binds=True,
         shows=shows,
         lines=lines.lines,
         fresh=True,

@@ -13,6 +13,7 @@ from gitcoord.core.commands import FleetView
 from gitcoord.core.text import cut
 from gitcoord.features.conflicts.events import SEVERITIES
 from gitcoord.features.pages.markdown import inline
+from gitcoord.features.reservations import endings
 from gitcoord.features.tasks.queries import blocked
 from gitcoord.features.tasks.state import CREATED, DONE, FAILED, HELD, INPUT_REQUIRED, READY, STATUSES, Task
 from gitcoord.features.typed import PRIORITIES
@@ -37,7 +38,11 @@ def compose(fleet: FleetView, content_at: ContentAt | None) -> dict[str, Any]:
     by_status[READY].sort(key=lambda one: (PRIORITIES.index(one.priority), one.ready_position, one.id))
     by_status[CREATED].sort(key=lambda one: (one.created, one.id))
     now = fleet.time.now
-    held = [one for one in states["reservations"].held.values() if one.until > now]
+    held = [
+        one
+        for one in states["reservations"].held.values()
+        if one.until > now and not endings.of_task(one, states["tasks"])
+    ]
     found = sorted(states["conflicts"].open.values(), key=lambda one: -SEVERITIES.index(one.severity))
     busy = {one.last.agent.casefold() for one in working}
     agents = [one for key, one in sorted(states["agents"].agents.items()) if key not in busy]

@@ -8,10 +8,12 @@ from typing import Any
 from pydantic import Field
 
 from gitcoord.core.commands import Arguments, Command, Context, NewEvent, Query
-from gitcoord.core.errors import Lost
+from gitcoord.core.errors import Lost, Refused
 from gitcoord.core.fields import Given, Span, Words
 from gitcoord.core.lookup import find
+from gitcoord.core.names import same_agent
 from gitcoord.features import paths
+from gitcoord.features.reservations import endings
 from gitcoord.features.reservations.state import (
     HOLD_S,
     HOLD_S_MAX,
@@ -23,21 +25,24 @@ from gitcoord.features.reservations.state import (
     is_over,
     overlapping,
 )
+from gitcoord.features.tasks.events import Branch
+from gitcoord.features.tasks.queries import named
+from gitcoord.features.tasks.state import HELD, in_a_line
 from gitcoord.features.typed import AgentGiven, Ids
 
 
 class ReservePaths(Arguments):
     paths: list[PatternGiven] = Field(
-        description="Paths, relative to this folder; *, ** and ? as in .gitignore",
-        min_length=1,
-        max_length=PATTERNS_MAX,
+        description="Paths from this folder; *, ** and ? as in .gitignore", min_length=1, max_length=PATTERNS_MAX
     )
     for_s: Span = Field(HOLD_S, alias="for", le=HOLD_S_MAX, description="How long: 90s, 15m, 2h, 3d")
-    why: Words = Field("", description="The reason, shown to other agents")
+    why: Words = Field("", description="Why, for the others")
+    task: Given | None = Field(None, description="Your task; it ends with it")
+    branch: Branch = Field("", description="A branch of this clone; it ends with it")
 
 
 class ReleasePaths(Arguments):
-    ids: Ids = Field([], description="Reservation ids (default: all of this work tree, if there are any)")
+    ids: Ids = Field([], description="Ids (default: all of this work tree)")
 
 
 class ListReservations(Arguments):
@@ -54,6 +59,13 @@ def reserve(ctx: Context, args: ReservePaths) -> list[NewEvent]:
     for other in overlapping(ctx.state("reservations"), party, wanted):
         if not is_over(other, ctx):
             raise Lost(describe(other))
+        why = endings.of_task(other, ctx.state("tasks"))
+        if why:
+            raise Lost(
+                f"{describe(other)}: {why}, but the ledger does not show that the reservation is over. It will as soon "
+                f"as a leader runs (`gitcoord agent run`); {other.agent} or an admin can run "
+                f"`gitcoord release {other.id[:8]}`"
+            )
         if other.until > ctx.fleet.time.now:
             raise Lost(
                 f"{describe(other)}: that time is over, but ledger time has not passed it yet. The reservation ends as "
@@ -61,7 +73,23 @@ def reserve(ctx: Context, args: ReservePaths) -> list[NewEvent]:
                 f"can end it now: `gitcoord release {other.id[:8]}`"
             )
     data = {"paths": wanted, "for_s": args.for_s, "place": ctx.place, "why": args.why}
+    if args.task is not None:
+        data["task"] = _own_task(ctx, args.task)
+    if args.branch:
+        if ctx.has_branch is not None and not ctx.has_branch(args.branch):
+            raise Refused(f"this clone has no branch {args.branch!r}: create it first, or leave --branch out")
+        data["branch"] = args.branch
     return [NewEvent("paths_reserved", f"{ctx.actor} reserves {', '.join(wanted)}", data)]
+
+
+def _own_task(ctx: Context, text: str) -> str:
+    task = named(ctx, text)
+    if task.status not in HELD or not same_agent(task.last.agent, ctx.actor):
+        raise Refused(
+            f"{ctx.actor} does not have the task {task.title!r} ({in_a_line(task)}): "
+            f"claim it first (`gitcoord task claim {task.id[:8]}`)"
+        )
+    return task.id
 
 
 def release(ctx: Context, args: ReleasePaths) -> list[NewEvent]:
@@ -96,6 +124,8 @@ def to_row(one: Reservation) -> dict[str, Any]:
         "since": one.since,
         "until": one.until,
         "why": one.why,
+        "task": one.task or None,
+        "branch": one.branch,
     }
 
 
@@ -109,6 +139,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         example="gitcoord reserve 'src/auth/**' --for 2h --why 'new login'",
         arguments=ReservePaths,
         decide=reserve,
+        binds=True,
         positional=("paths",),
         answer=_answer,
         urgent=True,

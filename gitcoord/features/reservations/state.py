@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -10,21 +10,22 @@ from pydantic import BaseModel, Field
 
 from gitcoord.core import times
 from gitcoord.core.commands import Context
-from gitcoord.core.feature import Duty, SequencedEvent
-from gitcoord.core.fields import NAMED, Payload, Words
+from gitcoord.core.feature import SequencedEvent
+from gitcoord.core.fields import NAMED, Payload, Uid, Words
 from gitcoord.core.fold import quotas
 from gitcoord.core.fold.authority import ADMIN, LEADER, MEMBER, OWNER, Asked, Persons, Resolver, Who, Whose, owned
-from gitcoord.core.fold.membership import stripped
+from gitcoord.core.fold.membership import AgentLeft, stripped
 from gitcoord.core.format.event import Event
 from gitcoord.core.names import same_agent
 from gitcoord.features import paths
 from gitcoord.features.overlaps import Index, TooMuch, wild_characters
-from gitcoord.features.paths import Pattern
+from gitcoord.features.reservations import endings
+from gitcoord.features.tasks.events import Branch
+from gitcoord.features.typed import Pattern
 
 HOLD_S = 2 * 3600.0  # default: long enough for a change, and a forgotten reservation ends on the same day
 HOLD_S_MAX = 7 * 86_400.0
 PATTERNS_MAX = 50  # per reservation
-GRACE_S = 60.0  # before the leader ends a reservation itself: usually the next event moves ledger time past its end
 HELD_MAX = 2000  # reservations of a fleet at a time
 PATTERNS_HELD_MAX = 5000  # by all agents together
 
@@ -34,12 +35,17 @@ PatternGiven = Annotated[str, Field(max_length=paths.PATTERN_CHARS_MAX)]
 
 
 class PathsReserved(Payload):
-    """The author works on these paths for `for_s` seconds, in the work tree `place` of its node."""
+    """The author works on these paths for `for_s` seconds, in the work tree `place` of its node.
+
+    At most until its `task` or its `branch` is over.
+    """
 
     paths: list[Pattern] = Field(min_length=1, max_length=PATTERNS_MAX)
     for_s: float = Field(gt=0, le=HOLD_S_MAX)
     place: Place = ""
     why: Words = ""
+    task: Uid | None = None
+    branch: Branch = ""
 
 
 class PathsReleased(Payload):
@@ -63,6 +69,8 @@ class Reservation:
     until: str
     why: str
     position: int = 0
+    task: str = ""
+    branch: str = ""
 
     @property
     def party(self) -> tuple[str, str, str]:
@@ -142,11 +150,15 @@ WHOSE: Mapping[str, Resolver] = {"paths_released": _holder}
 
 
 def fold(state: State, sequenced: SequencedEvent) -> str | None:
-    gone = stripped(sequenced.payload)
-    if sequenced.void is None and gone is not None:
-        for uid in [one.id for one in state.held.values() if same_agent(one.agent, gone)]:
-            state.drop(uid)
-    if sequenced.void is not None or sequenced.event.type not in EVENTS:
+    if sequenced.void is not None:
+        return None
+    event = sequenced.event
+    gone = event.actor if isinstance(sequenced.payload, AgentLeft) else stripped(sequenced.payload)
+    if gone is not None:
+        _drop_all(state, gone)
+    elif event.type in endings.ENDS_TASK and event.re is not None:
+        _drop_all(state, event.actor, event.re)
+    if event.type not in EVENTS:
         return None
     match sequenced.payload:
         case PathsReserved() as reserved:
@@ -154,6 +166,13 @@ def fold(state: State, sequenced: SequencedEvent) -> str | None:
         case PathsReleased():
             return _release(state, sequenced.event)
     return None
+
+
+def _drop_all(state: State, agent: str, task: str | None = None) -> None:
+    """End the reservations of an agent: all of them, or those that belong to a task."""
+    for one in [*state.held.values()]:
+        if same_agent(one.agent, agent) and task in (None, one.task):
+            state.drop(one.id)
 
 
 def _reserve(state: State, sequenced: SequencedEvent, reserved: PathsReserved) -> str | None:
@@ -170,6 +189,8 @@ def _reserve(state: State, sequenced: SequencedEvent, reserved: PathsReserved) -
         times.later(event.timestamp, reserved.for_s),
         reserved.why,
         sequenced.position,
+        reserved.task or "",
+        reserved.branch,
     )
     try:
         other = next(overlapping(state, new.party, new.paths), None)
@@ -201,13 +222,14 @@ def overlapping(state: State, party: tuple[str, str, str], wanted: Sequence[str]
 
 
 def is_over(one: Reservation, ctx: Context) -> bool:
-    """Return whether its time is over, as far as this node can tell. The ledger's own state may lag behind."""
+    """Return whether its time or its task is over, as far as this node can tell: the ledger's state may lag behind."""
     span_s = times.between_s(one.since, one.until)
-    return one.until <= ctx.fleet.time.now or ctx.age_s(one.since, one.position) >= span_s
+    passed = one.until <= ctx.fleet.time.now or ctx.age_s(one.since, one.position) >= span_s
+    return passed or bool(endings.of_task(one, ctx.state("tasks")))
 
 
 def in_force(ctx: Context) -> Iterator[Reservation]:
-    """Yield the reservations whose time is not over, the oldest first."""
+    """Yield the reservations that are not over, the oldest first."""
     held: Mapping[str, Reservation] = ctx.state("reservations").held
     return (one for one in held.values() if not is_over(one, ctx))
 
@@ -215,16 +237,3 @@ def in_force(ctx: Context) -> Iterator[Reservation]:
 def describe(one: Reservation) -> str:
     why = f" ({one.why})" if one.why else ""
     return f"{one.agent} has {', '.join(one.paths[:3])} until {times.shown(one.until)}{why}"
-
-
-def duty(state: State, ctx: Context) -> Iterable[Duty]:
-    """Yield the end of each reservation whose span this leader has seen pass, if ledger time has not ended it."""
-    for one in state.held.values():
-        span_s = times.between_s(one.since, one.until)
-        if one.until > ctx.fleet.time.now and ctx.age_s(one.since, one.position) > span_s + GRACE_S:
-            yield Duty(
-                "paths_released",
-                f"the time of {one.agent}'s reservation of {', '.join(one.paths[:3])} is over",
-                f"reservation:{one.id}",
-                re=one.id,
-            )

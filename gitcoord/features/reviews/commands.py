@@ -145,6 +145,7 @@ COMMANDS: Mapping[str, Command | Query] = {
         example="gitcoord review vote 12 approve --why 'tests are in'",
         arguments=CastVote,
         decide=cast,
+        binds=True,
         positional=("pr", "verdict"),
         idempotent=True,
         answer=_answer,

@@ -88,6 +88,17 @@ def judged(
     return Lease(grace_s - min(seen.gone_s, idle_s), f"{holder} {words}", crashed=seen.state == GONE, stale=True)
 
 
+def session_ended_s(ctx: Context, agent: str, heard: Heard) -> float | None:
+    """Return how long ago the agent's session ended, as far as this node watched.
+
+    None while it lives, if it had none, and if the agent wrote in the ledger after that: it goes on without one.
+    """
+    seen = _seen(ctx, agent)
+    if seen is None or seen.state in (ALIVE, LATE) or _wrote_later(seen, heard):
+        return None
+    return seen.gone_s
+
+
 def _seen(ctx: Context, agent: str) -> AgentLiveness | None:
     """Return the liveness of the agent's newest session; None if it had none.
 

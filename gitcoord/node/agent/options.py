@@ -25,6 +25,7 @@ class RunOptions:
     drain_s: float = 0.0  # after a request to stop: how long work in progress may take, before it is given back
     lead: bool = True
     once: bool = False
+    shared: bool = False  # by servers that tell their own places
     takeover: bool = False
     for_s: float | None = None
     say: Callable[[str, str], None] = lambda kind, text: None

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import filelock
@@ -23,10 +23,10 @@ from gitcoord.node.agent.event_handler import EventHandler
 from gitcoord.node.agent.options import RunOptions
 from gitcoord.node.agent.round_schedule import RoundSchedule
 from gitcoord.node.agent.sync_loop import SyncLoop
-from gitcoord.node.clock import since_boot_s
+from gitcoord.node.clock import since_boot_s, utc_now
 from gitcoord.node.guards import Component, Guards
 from gitcoord.node.node import Node
-from gitcoord.node.operations import handover, submit
+from gitcoord.node.operations import give_back, handover, places, submit
 from gitcoord.node.remotes.mirror_writer import MirrorWriter
 from gitcoord.node.remotes.old_remote import OldRemote
 from gitcoord.node.shutdown import StopFlag
@@ -66,10 +66,11 @@ class Runner:
         and with `once` the error of the last round."""
         node = self.node
         names = list({agent.casefold(): agent for agent in self.options.agents}.values())
-        with sessions.locked(node, names), self.stop.on_signals():
+        with sessions.locked(node, names), self._in_place(names), self.stop.on_signals():
             node.pause = lambda seconds: None if self.stop.wait(seconds) else None
             load = sessions.heartbeat_extras()
-            node.local.heartbeat_extras = lambda: {**load(), **self.options.heartbeat_extras()}
+            since = {"since": utc_now()}
+            node.local.heartbeat_extras = lambda: {**since, **load(), **self.options.heartbeat_extras()}
             node.local.election_delay_factor = settings.election_delay_factor
             self._loop.first(wait_for_credentials=self.options.wait_for_credentials)
             started = since_boot_s()
@@ -83,6 +84,16 @@ class Runner:
             raise Lost("; ".join(self.ended))
         if self.options.once and self._loop.trouble is not None:
             raise self._loop.trouble
+
+    @contextlib.contextmanager
+    def _in_place(self, names: Sequence[str]) -> Iterator[None]:
+        """Tell this node's processes where the agents live."""
+        with contextlib.ExitStack() as stack:
+            for agent in () if self.options.once or self.options.shared else names:
+                stack.enter_context(
+                    places.held(self.node.home, agent, node_id=self.node.disk.node, place=self.node.place)
+                )
+            yield
 
     def _begin_sessions(self, names: Sequence[str]) -> None:
         lead = self.options.lead and self.node.config.lead
@@ -169,6 +180,7 @@ class Runner:
         elif report is not None and now >= self._tidy_s and not (report.ledger or report.outbox):
             self._tidy_s = now + TIDY_S
             node.tidy()
+            self._guards.run("ended branches", lambda: give_back.of_branches(node), otherwise=0, now_s=now)
         # Read the stamp BEFORE the queue: what is queued between the two is noticed at the next check.
         stamp = node.home.queue.stamp()
         self.schedule.queue_seen = stamp if _queue_head(node) in (before, None) else None

@@ -9,11 +9,10 @@ from typing import Any
 from gitcoord.core import liveness, times
 from gitcoord.core.format.event import Event
 from gitcoord.core.leadership.timings import PROFILES
-from gitcoord.core.liveness import Observation
+from gitcoord.core.liveness import AgentLiveness, Observation
 from gitcoord.core.text import count, cut
 from gitcoord.node import peers
 from gitcoord.node.clock import since_boot_s
-from gitcoord.node.remotes import ledger_mirror
 from gitcoord.node.status_cache import FINDINGS_KEPT, CachedStatus
 from gitcoord.node.writer import Writer
 from gitcoord.store.files import paused
@@ -22,7 +21,8 @@ from gitcoord.store.home import dead_letters
 from gitcoord.store.home.home import Home
 
 OUTAGE = "offline after "  # an error with this beginning reports an outage; with a position, one that is over
-QUEUE_LATE_S = 60.0  # an older queue needs attention, even if no outage was noticed
+QUEUE_LATE_S = 60.0  # a queue that is older needs attention, even where nobody noticed an outage
+OLD_S = 600.0  # what is known is told with its age; above this it needs attention
 RECENT_S = 3600.0  # errors in the log need attention this long; afterwards they are history
 STALE_SHOWN = 5
 LEFT_SHOWN = 5  # outboxes that cannot be used; anybody with push access can make thousands
@@ -43,10 +43,8 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
     home, progress, running = writer.home, writer.home.progress(), writer.home.running()
     profile = PROFILES[writer.config.profile or cached.profile]
     observed, looked_s = peers.observations(home.cache)
-    states = {
-        agent: liveness.state(one, looked_s or now_s, poll_s=profile.poll_s)
-        for agent, one in liveness.newest(observed).items()
-    }  # as of the last fetch: our own outage makes nobody silent
+    seen = peers.standings(home, writer.disk.node, poll_s=profile.poll_s)  # at the last look: our outage is no silence
+    states = _states(cached, seen)
     value: dict[str, Any] = {
         "schema": "gitcoord.status/1",
         "fleet": writer.config.fleet_id,
@@ -72,7 +70,14 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
         "trust": cached.founder or None,
         "trust_digest": cached.newest or None,
         "proposals": cached.proposals,
-        "stale": _stale(home, cached, observed, looked_s, profile.poll_s),
+        "stale": _stale(home, cached, seen) if looked_s is not None else [],
+        "work": {
+            **cached.work,
+            "reservations": [
+                {name: one[name] for name in ("agent", "place", "paths", "until", "why")}
+                for one in peers.active_reservations(home.cache, cached)
+            ],
+        },
         "lost": cached.lost,
         "floods": cached.floods,
         "waiting": _why_waiting(writer, cached),
@@ -105,6 +110,7 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
     found = []
     if value["paused"]:
         found.append(f"paused: {value['paused']}; fix that, then run `gitcoord resume`")
+    found += _old(value)
     if not value["online"]:  # said once, for the queue too: no other command helps meanwhile
         queued = f"; {count(queue['events'], 'event')} queued until it answers" if queue["events"] else ""
         found.append(f"offline: {value['problem']}{queued}; `gitcoord doctor` looks for the cause")
@@ -168,6 +174,8 @@ def _mirror(writer: Writer, cached: CachedStatus, now_s: float) -> dict[str, Any
     """Return the mirror as this clone saw it last (an object of `status --json`); None if it has none."""
     if not writer.config.mirror:
         return None
+    from gitcoord.node.remotes import ledger_mirror  # only now: it imports the fold
+
     known = ledger_mirror.read(writer.home.path)
     if known.remote != writer.config.mirror:
         known = ledger_mirror.MirrorRecord()
@@ -178,6 +186,16 @@ def _mirror(writer: Writer, cached: CachedStatus, now_s: float) -> dict[str, Any
         "pushed_s": round(max(0.0, now_s - known.pushed_s), 1) if known.pushed_s else None,
         "problem": known.problem,
     }
+
+
+def _old(value: dict[str, Any]) -> list[str]:
+    """Return what a person should know of the age of what is shown; nothing if it is fresh, or an outage is told."""
+    if value["seen_s"] is None:
+        return ["this clone has not seen the remote yet, so nothing is known of the others: run `gitcoord sync`"]
+    if value["online"] and value["seen_s"] >= OLD_S:
+        seen = times.roughly(value["seen_s"])
+        return [f"this clone saw the remote {seen} ago, and what follows is as old: run `gitcoord sync`"]
+    return []
 
 
 def _why_waiting(writer: Writer, cached: CachedStatus) -> str | None:
@@ -239,16 +257,23 @@ def _agents(
     return sorted(agents, key=lambda one: (not one["leads"], order.index(str(one["state"]))))
 
 
-def _stale(
-    home: Home, cached: CachedStatus, observed: Sequence[Observation], looked_s: float | None, poll_s: float
-) -> list[dict[str, Any]]:
-    """Return a row for each task whose holder gives no sign of life, sorted by the time that its lease has left."""
-    if looked_s is None or not cached.tasks:
+def _states(cached: CachedStatus, seen: Mapping[str, AgentLiveness]) -> dict[str, str]:
+    """Return how alive each member is, by `agent list`'s own function."""
+    found = {}
+    for member in cached.members:
+        key = member.id.casefold()
+        recorded, ended = cached.recorded.get(key, (liveness.SILENT, ""))
+        found[key] = liveness.shown(seen.get(key), recorded=recorded, ended=ended, looked=bool(seen))
+    return found
+
+
+def _stale(home: Home, cached: CachedStatus, seen: Mapping[str, AgentLiveness]) -> list[dict[str, Any]]:
+    """Return the tasks whose holders give no sign of life, those first that go back first."""
+    if not cached.tasks:
         return []
     from gitcoord.features.tasks import leases  # imported late: a status without tasks needs no feature
     from gitcoord.features.tasks.state import Heard
 
-    seen = liveness.standings(observed, looked_s, poll_s=poll_s)
     marks, since_boot = peers.first_seen(home.cache), since_boot_s()
     found = []
     for one in cached.tasks:

@@ -20,6 +20,7 @@ from gitcoord.core.format.event import Draft, Event
 from gitcoord.features import FEATURES, LISTED
 from gitcoord.node import delivery, peers
 from gitcoord.node.clock import utc_now
+from gitcoord.node.operations import places
 from gitcoord.store.git import repo_location
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def context(node: Node, actor: str) -> Context:
         seen_s=node.replica.seen_s,
         head_of=lambda repo, pr: _head_of(node, repo, pr),
         located=node.located,
+        has_branch=lambda name: repo_location.has_branch(node.home.path.parent, name),
         pending=node.disk.pending,
     )
 
@@ -112,8 +114,13 @@ def beside(node: Node, query: Query, raw_args: Mapping[str, Any], *, actor: str)
     return query.beside(context(node, actor), arguments(query, raw_args)) if query.beside is not None else {}
 
 
-def propose(node: Node, command: Command, raw_args: Mapping[str, Any], *, actor: str) -> Sequence[NewEvent]:
-    """Return the events that the command would write. Raise Refused, or Lost if somebody else is known to be first."""
+def propose(
+    node: Node, command: Command, raw_args: Mapping[str, Any], *, actor: str, takeover: bool = False
+) -> Sequence[NewEvent]:
+    """Return the events that the command would write. Raise Refused, or Lost if somebody else is known to be first.
+
+    `takeover`: the command may bind the agent although a session of it lives in another place.
+    """
     args = arguments(command, raw_args)
 
     def judged() -> Sequence[NewEvent]:
@@ -124,6 +131,8 @@ def propose(node: Node, command: Command, raw_args: Mapping[str, Any], *, actor:
             except ValueError as wrong:  # the ledger would void it, for every node and for the same reason
                 raise Refused(str(wrong)) from None
             check_right(node, actor, one.type, re=one.re, data=one.data)
+        if proposals and command.binds and not takeover:
+            places.check(node, actor)
         return proposals
 
     return judge_with_sync(node, judged)
@@ -165,7 +174,13 @@ def _sync_once(node: Node) -> None:
 
 
 def act(
-    node: Node, command: Command, raw_args: Mapping[str, Any], *, actor: str, timeout_s: float = TIMEOUT_S
+    node: Node,
+    command: Command,
+    raw_args: Mapping[str, Any],
+    *,
+    actor: str,
+    timeout_s: float = TIMEOUT_S,
+    takeover: bool = False,
 ) -> CommandResult:
     """Write the command's events, wait until the ledger has judged them, and return the result.
 
@@ -174,7 +189,7 @@ def act(
     """
     for left in reversed(range(command.tries)):
         try:
-            result = _act_once(node, command, raw_args, actor=actor, timeout_s=timeout_s)
+            result = _act_once(node, command, raw_args, actor=actor, timeout_s=timeout_s, takeover=takeover)
             break
         except Lost:
             if not left:
@@ -186,9 +201,9 @@ def act(
 
 
 def _act_once(
-    node: Node, command: Command, raw_args: Mapping[str, Any], *, actor: str, timeout_s: float
+    node: Node, command: Command, raw_args: Mapping[str, Any], *, actor: str, timeout_s: float, takeover: bool
 ) -> CommandResult:
-    drafts = drafted(node, propose(node, command, raw_args, actor=actor), actor)
+    drafts = drafted(node, propose(node, command, raw_args, actor=actor, takeover=takeover), actor)
     if not drafts:
         return CommandResult((), "sequenced", None, {})
     events = tuple(node.append(*drafts))

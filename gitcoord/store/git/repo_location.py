@@ -148,6 +148,21 @@ def branch_at(git_dir: Path | None) -> str:
     return ref if ref not in (head, ".invalid") else ""  # git writes the latter if the repository has a reftable
 
 
+def has_branch(common: Path, name: str) -> bool:
+    """Return whether a clone has a branch of that name, its own or a remote's. True where that is not in files."""
+    if (common / "reftable").exists():
+        return True
+    try:
+        lines = (common / "packed-refs").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    packed = {line.split(" ")[1] for line in lines if line.count(" ") == 1 and "refs/" in line}
+    remotes = [one.name for one in (common / "refs" / "remotes").glob("*")]
+    remotes += [ref.split("/")[2] for ref in packed if ref.startswith("refs/remotes/")]
+    refs = [f"refs/heads/{name}", *(f"refs/remotes/{remote}/{name}" for remote in remotes)]
+    return any(ref in packed or (common / ref).is_file() for ref in refs)
+
+
 def worktree_title(path: Path) -> str:
     """Return a title of the work tree around `path`: git's name of a linked one, the folder's name of a main one.
 

@@ -25,6 +25,13 @@ class AgentKeys:
             os.mkdir(self.folder, 0o700)
             sharing.settle(self.folder, sharing.KEYS_SHARED if sharing.is_shared(self.folder.parent) else 0o700)
 
+    def names(self) -> list[str]:
+        """Return the agents (casefolded) whose keys are here."""
+        try:
+            return sorted(path.stem for path in self.folder.glob("*.key"))
+        except OSError:
+            return []
+
     def path(self, agent: str) -> Path:
         """Return where the agent's key is, or would be. Raise Refused for an invalid id."""
         return self.folder / f"{agent_id(agent).casefold()}.key"

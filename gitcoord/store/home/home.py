@@ -29,6 +29,7 @@ from gitcoord.store.files import (
     write_durably,
     write_quickly,
 )
+from gitcoord.store.git import repo_location
 from gitcoord.store.git import url as git_url
 from gitcoord.store.home import node_key, sharing
 from gitcoord.store.home.agent_keys import AgentKeys
@@ -291,6 +292,14 @@ class Home:
         """Return the paths that `status` prints, by name."""
         names = ["events.offline.log", "events.error.log", "config.json", "keys", "store.git", "cache", "lock"]
         return {"home": str(self.path)} | {name: str(self.path / name) for name in names}
+
+
+def find_home(path: Path) -> Home:
+    """Return the home of the node whose clone (or work tree) is around `path`. Raise Refused outside of any."""
+    common = repo_location.common_dir(path)
+    if common is None:
+        raise Refused(f"{path} is in no git repository: run `gitcoord init` there first")
+    return Home(common / "gitcoord", worktree=repo_location.worktree_git_dir(path))
 
 
 def _whole_rows(data: bytes) -> list[list[str]]:

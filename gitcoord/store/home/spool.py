@@ -13,7 +13,6 @@ from pathlib import Path
 from gitcoord.core import names
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.format.event import Draft, Event
-from gitcoord.core.secret_scan.credentials import redacted
 from gitcoord.store import typed_json
 from gitcoord.store.files import make_folder, write_durably
 
@@ -31,7 +30,9 @@ class Spool:
         return self.folder.is_dir() and any(self.folder.glob("*.json"))
 
     def put_error(self, actor: str, text: str) -> None:
-        """Record, durably, an `error` event of `actor`, unless it is here. Disk trouble is ignored."""
+        """Record, durably, that `actor` met an error, once. A disk that refuses is reported in its own way."""
+        from gitcoord.core.secret_scan.credentials import redacted  # its patterns cost 0.02 s
+
         timestamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")[:23] + "Z"
         uid = names.uid_from(secrets.token_bytes(10))
         draft = Draft(actor=actor, type="error", content=redacted(text), timestamp=timestamp, uid=uid)

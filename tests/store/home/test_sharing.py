@@ -15,10 +15,10 @@ from gitcoord.core.format.event import Draft
 from gitcoord.node.clock import new_uid, utc_now
 from gitcoord.node.diagnostics import local_checks
 from gitcoord.node.tasks.worker import TaskWorker, WorkerConfig
-from gitcoord.node.writer import Writer, find_home
+from gitcoord.node.writer import Writer
 from gitcoord.store import files
 from gitcoord.store.home import sharing
-from gitcoord.store.home.home import Home
+from gitcoord.store.home.home import Home, find_home
 from tests.users import ALICE, BOB, as_user, ground, needs_root
 
 __all__ = ["ground"]
