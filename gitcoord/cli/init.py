@@ -100,6 +100,8 @@ def command(
 
     if (source or force) and not github_actions:
         raise click.UsageError("--source and --force need --github-actions: they are about its workflows")
+    if local and github_actions:
+        raise click.UsageError("--github-actions needs a shared register, which workflows reach: leave out --local")
     if spawn.git_version() < spawn.LEAST_GIT:
         found, least = spawn.shown_version(spawn.git_version()), spawn.shown_version(spawn.LEAST_GIT)
         raise Refused(f"{found} is too old: install {least} or later")

@@ -54,8 +54,8 @@ class SyncLoop:
     def first(self, *, wait_for_credentials: bool) -> None:
         """Do the first round. Raise BadCredentials unless `wait_for_credentials`, and Refused or Denied in any case.
 
-        An outage, damage or a busy lock does not end the start. Another fleet's ledger on the remote does not either:
-        otherwise anybody who may push could keep all agents from starting.
+        An outage, damage, a busy lock or a fleet that moved does not end the start. Another fleet's ledger on the
+        remote does not either: otherwise anybody who may push could keep all agents from starting.
         """
         try:
             self.node.sync(tick=False)
@@ -63,6 +63,8 @@ class SyncLoop:
             self.say("unreachable", f"{wrong}; starting all the same, events are queued")
         except Corrupt as wrong:
             self.say("damaged", f"{wrong}; starting all the same, events are queued")
+        except Moved as wrong:
+            self.say("moved", f"{wrong}; starting all the same")
         except BadCredentials as wrong:
             if not wait_for_credentials:
                 raise

@@ -19,7 +19,7 @@ from typing import Any
 
 import filelock
 
-from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Refused, Unreachable
+from gitcoord.core.errors import Corrupt, GitcoordError, Lost, Moved, Refused, Unreachable
 from gitcoord.core.format.event import parse
 from gitcoord.core.liveness import ALIVE, AgentLiveness
 from gitcoord.core.secret_scan.credentials import OnSecret
@@ -287,7 +287,7 @@ def _retryable(step: Callable[[], object]) -> GitcoordError | None:
     """Run `step`. Return its error if a retry may overcome that (the remote, a lock, another fleet's ledger)."""
     try:
         step()
-    except (Unreachable, Lost, LockHeld, Corrupt) as wrong:
+    except (Unreachable, Lost, LockHeld, Corrupt, Moved) as wrong:
         return wrong
     return None
 

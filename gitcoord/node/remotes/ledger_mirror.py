@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 from gitcoord.core.ports import Objects, Oid, Pushed, PushOutcome, Update
-from gitcoord.core.round.replica import descends
 from gitcoord.store import typed_json
 from gitcoord.store.files import write_quickly
 
@@ -63,6 +62,8 @@ def mirror(
 
     A failed push, or a branch with something else, is a `problem` of the record. Raise what listing a remote raises.
     """
+    from gitcoord.core.round.replica import descends  # only here: `status` reads the record, and needs no fold
+
     there = remote.look_up(ref)
     now = replace(known, tried_s=now_s, foreign=None, problem="", failures=0)
     if there is not None and there != tip and not descends(objects, there, tip):

@@ -5,6 +5,7 @@ No round waits for it, so a forge that is slow or unreachable delays no claim.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from gitcoord.core.errors import GitcoordError, Refused
 from gitcoord.core.leadership.budget import LEADER_SHARE
 from gitcoord.core.leadership.timings import PROFILES
 from gitcoord.core.ports import Oid
+from gitcoord.node.config import effective
 from gitcoord.node.guards import describe_error
 from gitcoord.node.membership.shared_remote import profile_for
 from gitcoord.node.node import Node
@@ -62,7 +64,7 @@ class MirrorWriter:
         if now_s < self._next_check_s:
             return False
         self._next_check_s = now_s + CHECK_S
-        wanted = self.node.home.config().mirror
+        wanted = effective(self.node.home, os.environ).mirror
         tip = self.node.home.tip
         if not wanted or tip is None or self.node.local.leading(self.node.fleet.terms) is None:
             return False

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gitcoord.core.errors import Lost, Moved, Refused, Unreachable
+from gitcoord.core.errors import Corrupt, Lost, Moved, Refused, Unreachable
 from gitcoord.core.fold.moves import Moves
 from gitcoord.core.format.event import Draft, Event
 from gitcoord.core.ledger.origin import fleet_of
@@ -32,10 +32,13 @@ from gitcoord.node.node_parts import NodeParts
 from gitcoord.node.private_store import Store
 from gitcoord.store import typed_json
 from gitcoord.store.files import write_durably
-from gitcoord.store.git import local_repo, repo_health
+from gitcoord.store.git import local_repo
 from gitcoord.store.git import url as git_url
 from gitcoord.store.git.credentials import own_token
 from gitcoord.store.home.records import Config
+
+if TYPE_CHECKING:
+    from gitcoord.store.git.repo_health import Probe
 
 FILE = "move.json"
 COPY_ATTEMPTS = 5  # others may bring the ledger to the new remote at the same time
@@ -95,7 +98,10 @@ def url_of(node: Moving, remote: str) -> str:
 
 def turn(node: Moving) -> None:
     """Go on at the remote that the configuration names now, which another process may have changed."""
-    remote = effective(node.home, os.environ).remote
+    try:
+        remote = effective(node.home, os.environ).remote
+    except (Refused, Corrupt):  # somebody edits the file now, or this clone has left: the round goes on as before
+        return
     if remote != node.config.remote:
         node.config.remote = remote
         node.store.turn_to(url_of(node, remote))
@@ -185,9 +191,11 @@ def ledger_at(node: Moving, remote: str) -> LedgerThere | None:
     return LedgerThere(tip, goes_on) if tip is not None else None
 
 
-def probe(node: Moving, remote: str) -> repo_health.Probe:
+def probe(node: Moving, remote: str) -> Probe:
     """Return a connection to another remote with a temporary store, which is removed with it."""
-    return repo_health.Probe(
+    from gitcoord.store.git.repo_health import Probe  # only here: every command imports this module
+
+    return Probe(
         url_of(node, remote),
         ledger_ref=node.config.ledger,
         outbox_prefix=f"{node.config.namespace}/nodes/",
