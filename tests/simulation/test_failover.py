@@ -24,6 +24,7 @@ def test_a_successor_that_is_late_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert "nobody led for 144" in run(10, BUSY).violation
 
 
+@pytest.mark.no_cover  # test_simulate runs the same lines
 @pytest.mark.parametrize("profile, seconds, seed", [("local", 200, 22), ("lan", 600, 3)])
 def test_a_gap_is_longer_than_the_silence_and_shorter_than_the_bound(
     profile: str, seconds: float, seed: int, monkeypatch: pytest.MonkeyPatch

@@ -128,6 +128,7 @@ def _leaves_what_is_no_ledger(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger_sync, "_restore_replaced", lambda *_: iter(()))
 
 
+@pytest.mark.no_cover  # the test below runs the same lines, without a fault; tracing would double the time
 @pytest.mark.parametrize(
     ("wrong", "seen"),
     [
