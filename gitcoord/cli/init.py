@@ -89,7 +89,6 @@ def command(
     \b
     Example:
       gitcoord init --agent alice
-      gitcoord init --agent alice --local
       gitcoord init --agent alice --agent-guide AGENTS.md
       gitcoord init --agent alice --github-actions --source git+https://HOST/OWNER/REPO@COMMIT
     """

@@ -33,7 +33,6 @@ def command(
     \b
     Example:
       gitcoord move origin
-      gitcoord move --follow
     """
     from gitcoord.node.membership import move
 

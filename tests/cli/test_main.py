@@ -22,6 +22,7 @@ from gitcoord.cli.main import gitcoord as group
 from gitcoord.core import errors
 from gitcoord.core.commands import Query
 from gitcoord.features import FEATURES
+from gitcoord.store.git import local_repo
 from tests.cli.clones import TOP, Clone, gitcoord, make_remote, process_environment
 from tests.github.fake import forge
 from tests.waiting import WAIT_S
@@ -114,6 +115,9 @@ def test_every_command_has_an_example_that_runs(words: str, line: str, prepared:
         else:
             program, *arguments = shlex.split(line)
             assert program == "gitcoord"
+            if words == "move":
+                local_repo.make_bare_remote(prepared.remote.with_name("new.git"))
+                subprocess.run(["git", "remote", "add", "origin", "../new.git"], cwd=prepared.path, check=True)
             prepared(*arguments, **environment)
 
 
