@@ -43,7 +43,7 @@ def test_a_claim_needs_no_forge_and_the_mirror_catches_up(fleet: Fleet) -> None:
     assert bob.json("task", "list")["items"][0]["agent"] == "ann"
 
     away.rename(forge)
-    agent.wait_for("mirror", "goes on")
+    agent.wait_for("mirror", "resolved")
     wait_until(lambda: "Fix the parser" in git(forge, "show", f"{MIRROR}:board.md"), what="the board on the forge")
     assert git(forge, "for-each-ref", "--format=%(refname)") == MIRROR  # no second register, no outbox
     assert agent.terminate() == 0

@@ -27,8 +27,7 @@ from gitcoord.node.clock import since_boot_s, utc_now
 from gitcoord.node.guards import Component, Guards
 from gitcoord.node.node import Node
 from gitcoord.node.operations import give_back, handover, places, submit
-from gitcoord.node.remotes.mirror_writer import MirrorWriter
-from gitcoord.node.remotes.old_remote import OldRemote
+from gitcoord.node.remotes.components import components
 from gitcoord.node.shutdown import StopFlag
 from gitcoord.node.tasks.worker import TaskWorker
 
@@ -118,11 +117,7 @@ class Runner:
         urls = addresses(os.environ)
         if urls:
             self.components.append(AlertSender(self.node, urls, say=self.options.say))
-        self.components += [
-            *self.options.components,
-            MirrorWriter(self.node, say=self.options.say),
-            OldRemote(self.node, say=self.options.say),
-        ]
+        self.components += [*self.options.components, *components(self.node, say=self.options.say)]
         self.options.say(
             "start", f"{', '.join(names)} on node {self.node.disk.node}, profile {self.node.local.profile.name}"
         )

@@ -13,6 +13,7 @@ from gitcoord.core.liveness import AgentLiveness, Observation
 from gitcoord.core.text import count, cut
 from gitcoord.node import peers
 from gitcoord.node.clock import since_boot_s
+from gitcoord.node.remotes import ledger_mirror
 from gitcoord.node.status_cache import FINDINGS_KEPT, CachedStatus
 from gitcoord.node.writer import Writer
 from gitcoord.store.files import paused
@@ -65,7 +66,7 @@ def status(writer: Writer, cached: CachedStatus, now_s: float | None = None) -> 
         "void": cached.void,
         "pushes_per_minute": None,
         "moves_to": cached.moves_to or None,
-        "mirror": _mirror(writer, cached, now_s),
+        "mirror": ledger_mirror.shown(home.path, writer.config.mirror, cached.tip, now_s),
         "left": [{"ref": ref, "why": pause.why} for ref, pause in sorted(Backoff(home.store).failing().items())],
         "trust": cached.founder or None,
         "trust_digest": cached.newest or None,
@@ -168,24 +169,6 @@ def attention(value: dict[str, Any], now_s: float) -> list[str]:
         if when is not None and now_s - when < RECENT_S and not one["text"].startswith(OUTAGE):
             found.append(describe_finding(one))
     return found
-
-
-def _mirror(writer: Writer, cached: CachedStatus, now_s: float) -> dict[str, Any] | None:
-    """Return the mirror as this clone saw it last (an object of `status --json`); None if it has none."""
-    if not writer.config.mirror:
-        return None
-    from gitcoord.node.remotes import ledger_mirror  # only now: it imports the fold
-
-    known = ledger_mirror.read(writer.home.path)
-    if known.remote != writer.config.mirror:
-        known = ledger_mirror.MirrorRecord()
-    return {
-        "remote": writer.config.mirror,
-        "tip": known.tip,
-        "behind": known.tip != cached.tip,
-        "pushed_s": round(max(0.0, now_s - known.pushed_s), 1) if known.pushed_s else None,
-        "problem": known.problem,
-    }
 
 
 def _old(value: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from gitcoord.core.ports import Objects, Oid, Pushed, PushOutcome, Update
 from gitcoord.store import typed_json
@@ -53,6 +53,21 @@ def read(home: Path) -> MirrorRecord:
 def save(home: Path, record: MirrorRecord) -> None:
     """Store what is known of the mirror, for the node's other processes."""
     write_quickly(home / FILE, json.dumps(asdict(record)).encode())
+
+
+def shown(home: Path, remote: str, ledger_tip: Oid, now_s: float) -> dict[str, Any] | None:
+    """Return the mirror for `status`, as this clone saw it last; None if it has none."""
+    if not remote:
+        return None
+    known = read(home)
+    known = known if known.remote == remote else MirrorRecord()
+    return {
+        "remote": remote,
+        "tip": known.tip,
+        "behind": known.tip != ledger_tip,
+        "pushed_s": round(max(0.0, now_s - known.pushed_s), 1) if known.pushed_s else None,
+        "problem": known.problem,
+    }
 
 
 def mirror(
