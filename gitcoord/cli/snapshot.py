@@ -39,12 +39,12 @@ FILES = ("pages", "log", "all")
     type=click.Choice(FILES),
     default="pages",
     show_default=True,
-    help="Files to write: communication.md and archive.md, events.log, or all",
+    help="Files to write: communication.md, archive.md and board.md; events.log; or all",
 )
 @click.option("--no-sync", is_flag=True, help="Render the local state; do not sync first")
 @json_option
 def command(watch: bool, folder: Path, recent: int | None, files: str, no_sync: bool, as_json: bool) -> None:
-    """Render communication.md (newest interactions) and archive.md (older ones) into DIR.
+    """Render communication.md (newest interactions), archive.md (older ones) and board.md (who does what) into DIR.
 
     Files that would not change are not touched; the last good page is kept as communication.md.bak. Queued events are
     shown as well.

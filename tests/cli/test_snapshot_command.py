@@ -55,8 +55,9 @@ def test_the_last_k_are_on_the_page_and_the_others_in_the_archive(node: Node) ->
 
 def test_what_would_not_change_is_not_touched(node: Node) -> None:
     say(node, "hello")
-    assert json.loads(snapshot("--json").output)["changed"] == ["archive.md", "communication.md"]
-    before = {path: os.stat(path) for path in ("communication.md", "archive.md")}
+    assert json.loads(snapshot("--json").output)["changed"] == ["board.md", "archive.md", "communication.md"]
+    assert Path("board.md").read_text().startswith("# Board")
+    before = {path: os.stat(path) for path in ("communication.md", "archive.md", "board.md")}
     assert "nothing to do" in snapshot().output
     assert {path: os.stat(path) for path in before} == before
 

@@ -1,4 +1,4 @@
-"""Pages in a work folder: a snapshot of the conversations, and `events.log`, rendered on this machine for people.
+"""Pages in a work folder: a snapshot of the conversations, the board, and `events.log`, rendered here for people.
 
 A file whose bytes would not change is not touched. Any other is written to a new file, synced, and renamed. After a
 crash at any moment, `communication.md` or `communication.md.bak` is a complete page.
@@ -21,7 +21,7 @@ from gitcoord.core.format.strict_json import Malformed
 from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.ledger.log_files import Log, lines_of
 from gitcoord.features import FEATURES
-from gitcoord.features.pages import snapshot
+from gitcoord.features.pages import board, snapshot
 from gitcoord.features.pages.snapshot import Layout
 from gitcoord.node import ledger_pages
 from gitcoord.node.node import Node
@@ -64,7 +64,9 @@ def write_snapshot(node: Node, folder: Path, *, recent: int | None = None) -> li
         layout = ledger_pages.layout_of(branch.fleet)
         if recent is not None:
             layout = Layout(recent=recent, headings=layout.headings)
-        return put_pages(folder, ledger_pages.render(branch, layout=layout))
+        read = branch.line_at()
+        overview = board.markdown(branch.fleet, lambda at: parse(read(at)).content).encode()
+        return put_pages(folder, {**ledger_pages.render(branch, layout=layout), board.BOARD: overview})
 
 
 def put_pages(folder: Path, pages: Mapping[str, bytes]) -> list[str]:
