@@ -37,6 +37,7 @@ FIGURES: dict[str, Callable[[Options], Iterator[Figure]]] = {
     "pushes": running.pushes,
     "resident": running.resident,
     "commands": starting.commands,
+    "processor-time": starting.processor_time,
     "claim-race": working.claim_race,
     "dispatch": working.dispatch,
     "recovery": working.recovery,

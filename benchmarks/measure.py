@@ -97,20 +97,32 @@ def ratio(measured: Series, floor: Series) -> float:
     return measured.median / floor.median
 
 
-def took(work: Callable[[], object]) -> float:
+def took(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
     """Seconds."""
-    began = time.perf_counter()
+    began = clock()
     work()
-    return time.perf_counter() - began
+    return clock() - began
 
 
-def in_turns(rounds: int, *works: Callable[[], object], warm_up: int = 1, scale: float = 1000.0) -> list[list[float]]:
+def processor_s() -> float:
+    """Seconds of processor time that this process and its children that ended have taken."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def in_turns(
+    rounds: int,
+    *works: Callable[[], object],
+    warm_up: int = 1,
+    scale: float = 1000.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
     """Milliseconds of each work in each round. The order turns, so that nobody is always second."""
     values: list[list[float]] = [[] for _ in works]
     for number in range(-warm_up, rounds):
         places = range(len(works))
         for place in places if number % 2 else reversed(places):
-            seconds = took(works[place])
+            seconds = took(works[place], clock)
             if number >= 0:
                 values[place].append(seconds * scale)
     return values

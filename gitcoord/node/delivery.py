@@ -6,10 +6,9 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import filelock
-import tenacity
 
 from gitcoord.core.errors import GitcoordError, Lost, NoEffect, NotConfirmed, Unreachable
 from gitcoord.core.fleet_state import FleetState
@@ -22,6 +21,9 @@ from gitcoord.node.clock import since_boot_s
 from gitcoord.node.node_parts import NodeParts
 from gitcoord.store.home import locks
 from gitcoord.store.home.records import SyncProgress
+
+if TYPE_CHECKING:
+    import tenacity
 
 T = TypeVar("T")
 
@@ -171,6 +173,8 @@ class _Wait:
 
     def _retrying(self, left_s: float) -> tenacity.Retrying:
         """Return a policy that repeats failed rounds until the time is up; none if the number of rounds is limited."""
+        import tenacity  # only who waits for a round needs it
+
         stop = tenacity.stop_after_delay(left_s) if self.rounds is None else tenacity.stop_after_attempt(1)
         return tenacity.Retrying(
             stop=stop,
