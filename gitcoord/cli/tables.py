@@ -22,7 +22,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
     A text that is too long for its column is cut; in the column `wrapped` it continues on the next line.
     """
     cells = [[describe(row[column][:8] if column == "id" else row[column]) for column in columns] for row in rows]
-    if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
+    if not (sys.stdout.isatty() or {"FORCE_COLOR", "TTY_COMPATIBLE"} & os.environ.keys()):
         _print_plain(cells)
         return
     from rich.console import Console
@@ -30,9 +30,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Answer], *, wrapped: str 
     from rich.text import Text
 
     console = Console(highlight=False)
-    table = Table(
-        box=None, pad_edge=False, show_header=console.is_terminal, header_style="" if console.no_color else "dim"
-    )
+    if not console.is_terminal:
+        _print_plain(cells)
+        return
+    table = Table(box=None, pad_edge=False, show_header=True, header_style="" if console.no_color else "dim")
     for column in columns:
         # A column with no_wrap shrinks last: ids stay whole, because people type them. Texts are cut, not wrapped.
         table.add_column(Text(column.replace("_", " "), no_wrap=True, overflow="ellipsis"), no_wrap=column == "id")
