@@ -110,15 +110,33 @@ def test_every_command_has_an_example_that_runs(words: str, line: str, prepared:
         line = line.replace(QUEUED, prepared("queue", "list", "--json").json()["events"][0]["event"]["uid"][:8])
     with forge() as variables:
         environment = variables if "--repo" in line else {}
-        if OF_A_SHELL.search(line) or ENDLESS.search(line):
+        if OF_A_SHELL.search(line) or (ENDLESS.search(line) and words != "move"):  # to follow a move ends
             in_a_shell(line, prepared, environment)
         else:
             program, *arguments = shlex.split(line)
             assert program == "gitcoord"
-            if words == "move":
-                local_repo.make_bare_remote(prepared.remote.with_name("new.git"))
-                subprocess.run(["git", "remote", "add", "origin", "../new.git"], cwd=prepared.path, check=True)
-            prepared(*arguments, **environment)
+            prepare(words, line, prepared)(*arguments, **environment)
+
+
+def prepare(words: str, line: str, clone: Clone) -> Clone:
+    """Return the clone in which the example runs, with what only this one needs."""
+
+    def git(*what: str) -> None:
+        subprocess.run(["git", *what], cwd=clone.path, check=True, capture_output=True)
+
+    if words == "move":
+        local_repo.make_bare_remote(clone.remote.with_name("new.git"))
+        git("remote", "add", "origin", "../new.git")
+    if words == "init" and "--local" in line:
+        folder = clone.path.parent / "new"
+        git("init", "--quiet", str(folder))
+        return Clone(folder, clone.remote, "alice")
+    if words.startswith("worktree"):
+        git("-c", "user.name=a", "-c", "user.email=a@example.invalid", "commit", "-q", "--allow-empty", "-m", "one")
+        git("push", "--quiet", str(clone.remote), "HEAD:main", "HEAD:release")
+    if words == "worktree remove":
+        clone("worktree", "add", "ada")
+    return clone
 
 
 def in_a_shell(line: str, clone: Clone, environment: Mapping[str, str]) -> None:
