@@ -33,7 +33,9 @@ from gitcoord.features.typed import AgentGiven, Ids
 
 class ReservePaths(Arguments):
     paths: list[PatternGiven] = Field(
-        description="Paths, relative to this folder; *, ** and ? as in .gitignore", min_length=1, max_length=PATTERNS_MAX
+        description="Paths, relative to this folder; *, ** and ? as in .gitignore",
+        min_length=1,
+        max_length=PATTERNS_MAX,
     )
     for_s: Span = Field(HOLD_S, alias="for", le=HOLD_S_MAX, description="How long: 90s, 15m, 2h, 3d")
     why: Words = Field("", description="Why, for the others")

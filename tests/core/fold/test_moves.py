@@ -8,6 +8,7 @@ import pytest
 
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.features import FEATURES
+from gitcoord.node.config import fleet_profile
 from tests.core.lines import Story
 
 TO = {"to": "git@forge.example:owner/repo.git", "profile": "github"}
@@ -16,7 +17,7 @@ TO = {"to": "git@forge.example:owner/repo.git", "profile": "github"}
 def test_only_an_admin_moves_the_fleet_and_opens_it_again() -> None:
     story = Story().founded("alice").joined("bob")
     assert "only an admin may" in str(story.say("bob", "fleet_moved", data=TO).void)
-    assert not story.fleet.moves.under_way and not story.fleet.moves.to
+    assert not story.fleet.moves.under_way and not story.fleet.moves.to and fleet_profile(story.fleet) == "local"
     moved = story.say("alice", "fleet_moved", data=TO)
     assert moved.void is None and story.fleet.moves.under_way and story.fleet.moves.by == "alice"
     assert "is moving to" in str(story.say("alice", "fleet_moved", data={**TO, "to": "/elsewhere"}).void)
@@ -25,7 +26,7 @@ def test_only_an_admin_moves_the_fleet_and_opens_it_again() -> None:
     again = FleetState.load(json.loads(json.dumps(story.fleet.dump())), FEATURES)
     assert again.moves == story.fleet.moves
     assert story.say("alice", "fleet_arrived", re=moved.event.uid).void is None
-    assert not story.fleet.moves.under_way and story.fleet.moves.profile == "github"
+    assert not story.fleet.moves.under_way and fleet_profile(story.fleet) == "github"
     assert story.say("alice", "fleet_arrived", re=moved.event.uid).void == "no such move is under way"
     assert story.say("alice", "fleet_moved", data={**TO, "to": "/back"}).void is None
 
