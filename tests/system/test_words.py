@@ -22,7 +22,7 @@ def test_under_supervision_the_leader_does_what_was_approved_and_nothing_else(pa
     ids = [bob.json("task", "create", title, "--needs", "python")["ids"][0] for title in ("parser", "schema")]
     waiting = wait_until(lambda: len(rows := items(bob, "autonomy", "proposals")) == 2 and rows, what="proposals")
     assert {row["event"]["data"]["agent"] for row in waiting} == {"bob"}
-    assert "2 proposals of the leader's" in bob.run("status").stdout
+    assert "2 proposals of the leader to approve or reject" in bob.run("status").stdout
     parser, schema = sorted(waiting, key=lambda row: "schema" in row["proposal"])
     bob.run("autonomy", "reject", schema["id"], "--why", "not today")
     bob.run("autonomy", "approve", parser["id"])
