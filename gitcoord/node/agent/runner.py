@@ -250,8 +250,7 @@ class Runner:
             time.sleep(CHECK_S)
 
     def _say_goodbye(self) -> None:
-        """End the components and the sessions: the leader resigns, so that it is replaced at once, and every heartbeat
-        says goodbye."""
+        """End components and sessions: the leader resigns, so that it is replaced at once; heartbeats say goodbye."""
         for component in self.components:
             self._guards.ending(component.ask_to_end)
         try:
@@ -261,15 +260,22 @@ class Runner:
         finally:
             for component in self.components:
                 self._guards.ending(component.end)
+            self._send_rest()
         self.options.say("goodbye", "goodbye")
+
+    def _send_rest(self) -> None:
+        """Send results and releases that the end of the components has queued: nobody else is to begin those tasks."""
+        if self.components and not self.stop.at_once and not self._loop.offline:
+            with contextlib.suppress(GitcoordError, filelock.Timeout):
+                if any(event.uid not in self.node.fleet.positions for event in self.node.disk.pending()):
+                    self.node.sync(lock_timeout_s=GOODBYE_S, urgent=True)
 
     def _hand_over(self, agent: str) -> None:
         """Give back what the agent has reserved here, and say where its work is. Tasks of a worker end with it."""
         works = any(isinstance(one, TaskWorker) and one.agent == agent for one in self.components)
-        if not self.options.once:
-            with contextlib.suppress(GitcoordError, OSError):
-                left = handover.session_end(self.node, agent, tasks=not works)
-                self.node.append(*self.node.drafted(left, actor=agent))
+        with contextlib.suppress(GitcoordError, OSError):
+            left = [] if self.options.once else handover.session_end(self.node, agent, tasks=not works)
+            self.node.append(*self.node.drafted(left, actor=agent))
 
     def _push_goodbye(self) -> None:
         node = self.node

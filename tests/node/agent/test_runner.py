@@ -32,6 +32,7 @@ from gitcoord.node.membership.api import Member
 from gitcoord.node.node import Node
 from gitcoord.node.operations import submit, wait
 from gitcoord.node.shutdown import StopFlag
+from gitcoord.node.tasks.worker import WorkerConfig
 
 
 @pytest.fixture
@@ -237,6 +238,23 @@ def test_a_run_that_stops_hands_over_what_its_agent_has_here(node: Node, once: b
     task, held = node.fleet.states["tasks"].tasks[uid], node.fleet.states["reservations"].held
     assert (task.text.startswith("session ended; "), held == {}) == (not once, not once)
     assert task.status == "accepted"
+
+
+def test_what_a_stop_says_of_begun_tasks_is_sent_before_the_run_ends(node: Node, tmp_path: Path) -> None:
+    stop, kinds = StopFlag(), []
+
+    def say(kind: str, text: str) -> None:
+        kinds.append(kind)
+        if "begins: " in text:
+            stop.set()
+
+    task = submit.named("task create")
+    given = {"title": "Wait", "agent": "alice"}
+    uid = submit.act(node, task, given, actor="alice").events[0].uid  # type: ignore[arg-type]
+    Runner(node, RunOptions(["alice"], work=WorkerConfig("sleep 100"), say=say, for_s=60), stop).run()
+    waiting = [event.type for event in node.disk.pending() if event.uid not in node.fleet.positions]
+    last = node.fleet.states["tasks"].tasks[uid].last
+    assert (waiting, last.outcome, last.reason) == ([], "released", "alice was told to stop") and kinds[-1] == "goodbye"
 
 
 def test_one_member_on_many_nodes_takes_one_nodes_share_of_the_push_budget(
