@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import filelock
 
 from gitcoord.core import liveness
-from gitcoord.core.errors import GitcoordError, Lost, Unreachable
+from gitcoord.core.errors import GitcoordError, Lost
 from gitcoord.core.leadership.session import Session
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.features import agents, settings
 from gitcoord.node import push_budget
-from gitcoord.node.agent import once, sessions
+from gitcoord.node.agent import goodbye, once, sessions
 from gitcoord.node.agent.alert_sender import AlertSender, addresses
 from gitcoord.node.agent.event_handler import EventHandler
 from gitcoord.node.agent.options import RunOptions
@@ -26,7 +26,7 @@ from gitcoord.node.agent.sync_loop import SyncLoop
 from gitcoord.node.clock import since_boot_s, utc_now
 from gitcoord.node.guards import Component, Guards
 from gitcoord.node.node import Node
-from gitcoord.node.operations import give_back, handover, places, submit
+from gitcoord.node.operations import give_back, places, submit
 from gitcoord.node.remotes.components import components
 from gitcoord.node.shutdown import StopFlag
 from gitcoord.node.tasks.worker import TaskWorker
@@ -35,7 +35,6 @@ CHECK_S = 0.05  # between two checks of the queue: what another process queued i
 CHECK_S_MAX = 0.5  # for slow remotes: where a fetch takes a second, these checks are most of an idle agent's cost
 TIDY_S = 60.0  # between two checks whether the private store needs `git gc`
 GONE_MARGIN_S = 0.02  # so that the agent counts as gone at that check, not as nearly gone
-GOODBYE_S = 10.0  # at most, to push the goodbye
 
 
 @dataclass(slots=True)
@@ -255,49 +254,15 @@ class Runner:
             self._guards.ending(component.ask_to_end)
         try:
             if self.node.local.sessions and not self.stop.at_once:
+                workers = [one.agent for one in self.components if isinstance(one, TaskWorker)]
                 with contextlib.suppress(GitcoordError, filelock.Timeout):
-                    self._push_goodbye()
+                    goodbye.say(self.node, self._loop, workers=workers, hands_over=not self.options.once)
         finally:
             for component in self.components:
                 self._guards.ending(component.end)
-            self._send_rest()
+            if any(one.agent for one in self.components) and not self.stop.at_once:
+                goodbye.send_rest(self.node, self._loop)
         self.options.say("goodbye", "goodbye")
-
-    def _send_rest(self) -> None:
-        """Send results and releases that the end of the components has queued: nobody else is to begin those tasks."""
-        if self.components and not self.stop.at_once and not self._loop.offline:
-            with contextlib.suppress(GitcoordError, filelock.Timeout):
-                if any(event.uid not in self.node.fleet.positions for event in self.node.disk.pending()):
-                    self.node.sync(lock_timeout_s=GOODBYE_S, urgent=True)
-
-    def _hand_over(self, agent: str) -> None:
-        """Give back what the agent has reserved here, and say where its work is. Tasks of a worker end with it."""
-        works = any(isinstance(one, TaskWorker) and one.agent == agent for one in self.components)
-        with contextlib.suppress(GitcoordError, OSError):
-            left = [] if self.options.once else handover.session_end(self.node, agent, tasks=not works)
-            self.node.append(*self.node.drafted(left, actor=agent))
-
-    def _push_goodbye(self) -> None:
-        node = self.node
-        lead = node.local.leading(node.fleet.terms)
-        for session in node.local.sessions:
-            session.leaving = True
-            self._hand_over(session.agent)
-        node.pause = time.sleep
-        deadline = since_boot_s() + GOODBYE_S
-        if lead is not None:
-            node.append(
-                node.draft(
-                    "leader_resigned", f"{lead.agent} resigns: goodbye", actor=lead.agent, term=node.fleet.terms.term
-                )
-            )
-        while since_boot_s() < deadline:
-            with contextlib.suppress(Unreachable):
-                if not node.sync(lock_timeout_s=GOODBYE_S, urgent=True).waiting:
-                    return
-            if self._loop.offline:
-                return
-            node.pause(0.2)
 
 
 def _queue_head(node: Node) -> object:
