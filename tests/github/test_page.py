@@ -74,6 +74,6 @@ def test_from_nothing_to_a_reviewed_pull_request(
 def test_each_message_that_the_page_explains_is_one_of_ours() -> None:
     files = [*(TOP / "gitcoord").rglob("*.py"), *(TOP / "gitcoord").rglob("*.yml")]
     ours = re.sub(r'"\s*\n\s*f?"', "", "\n".join(file.read_text(encoding="utf-8") for file in files))
-    table = PAGE.split("| it says | so |")[1].split("\n\n")[0]
+    table = PAGE.split("| the message has | meaning, remedy |")[1].split("\n\n")[0]
     said = [words for row in table.splitlines()[2:] for words in re.findall("`([^`]+)`", row.split("|")[1])]
     assert len(said) > 12 and [words for words in said if words not in ours] == []
