@@ -16,7 +16,9 @@ from gitcoord.cli.main import GROUPS, gitcoord, words
 from gitcoord.core.commands import Command, Query
 from gitcoord.features import FEATURES, LISTED
 
-TOP = Path(__file__).resolve().parents[1] / "gitcoord"
+TREE = Path(__file__).resolve().parents[1]
+TOP = TREE / "gitcoord"
+DOCUMENTS = sorted([*TREE.glob("*.md"), *(TREE / "docs").glob("*.md"), TREE / "benchmarks" / "README.md"])
 FOLDERS = ("cli", "code", "core", "features", "github", "mcp", "node", "simulation", "store")
 READ_ONCE = (
     "cli",
@@ -36,6 +38,14 @@ ARCHAIC = re.compile(
     r"|stands?(?! in for)|stood|(?:is|makes?|takes?|wants?) no more(?! than)|c(?:ame|omes?) of (?:it|a|the)|come about"
     r"|a bug in gitcoord)\b",
     re.IGNORECASE,
+)
+PRIVATE = re.compile(  # words for which the field has better ones; documents of the product had them
+    r"\b(?:of late|lately|(?:carr(?:y|ies|ied)|tak(?:e|es|en)) (?:[\w']+ ){0,4}along|carried line|made fit|a look)\b"
+    r"|\b(?:is|are|was|were) told\b|\b[wW]ho (?:is|are) no\b|\bgive way\b"
+)
+QUOTED = re.compile(  # figures, code, links, and the names of mutants in italics
+    r"<!-- BEGIN FIGURES.*?END FIGURES -->|^```.*?^```|`[^`\n]*`|\]\([^)]*\)|(?<!\*)\*(?![\s*])[^*\n]+\*(?!\*)",
+    re.DOTALL | re.MULTILINE,
 )
 NO_VERBS = {
     *("a", "all", "an", "any", "as", "at", "before", "by", "each", "every", "for", "from", "how", "in", "it", "its"),
@@ -174,8 +184,23 @@ def test_texts_and_comments_have_no_archaic_words(folder: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_have_no_archaic_or_private_words(document: Path) -> None:
+    text = QUOTED.sub(lambda found: "\n" * found[0].count("\n"), document.read_text("utf-8"))
+    wrong = [
+        (number, found[0])
+        for number, line in enumerate(text.splitlines(), 1)
+        for words in (ARCHAIC, PRIVATE)
+        if (found := words.search(line)) is not None
+    ]
+    assert wrong == []
+
+
 def test_the_checks_can_fail() -> None:
     assert BARE.search("It ends. Who never beat is not in it") and BARE.search("Whose; none: one's own")
     assert BARE_START.search("who speaks? Name the agent") and ARCHAIC.search("Mend it, for ever")
     assert ARCHAIC.search("it stands again") and not ARCHAIC.search("bob stands in for alice, on standard input")
     assert not BARE.search("The file that is named here. The others stay")
+    assert PRIVATE.search("carried along") and PRIVATE.search("takes the others' lines along")
+    assert PRIVATE.search("it is told") and not PRIVATE.search(QUOTED.sub("", "as `is told` in [it](is told)"))
+    assert {"ARCHITECTURE.md", "github.md"} <= {document.name for document in DOCUMENTS}
