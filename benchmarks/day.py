@@ -241,12 +241,13 @@ def _do_told(place: Place, face: Face, mortality: Mortality) -> None:
 def _gives_way(place: Place, face: Face, job: Job) -> bool:
     """Return whether a told conflict asks for the job to be done again, once the other branch is on main."""
     world = place.world
+    merged = _until_answered(world.on_main)  # before the fetch: what main has then shows as a conflict with main
     place.patiently("fetch", "--quiet", "origin")
     for name in _until_answered(lambda: face.conflicts(place.branch(job))):
         _, _, rest = name.partition("work/")
         key, _, agent = rest.partition("/")
-        if key == job.key or (key and key in _until_answered(world.on_main)):
-            continue  # an older branch of the same job, or one whose merge shows as a conflict with main
+        if key == job.key or key in merged:
+            continue
         with world.lock:
             world.counts.told.add(frozenset((key, job.key)))
             first = not key or world.named.index(key) < world.named.index(job.key)

@@ -36,7 +36,7 @@ from tests.simulation.mutants import MUTANTS
 
 pytestmark = pytest.mark.no_cover  # other tests run the same lines; tracing them would double the time
 
-EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "12"))  # 12 take some 10 s of one processor
+EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "8"))  # 8 take some 7 s of one processor
 MACHINES_MAX = 5
 DOWN_S_MAX = 200.0  # how long a crashed machine stays away at the most
 LOCAL = PROFILES["local"]

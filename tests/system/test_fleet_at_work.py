@@ -1,4 +1,4 @@
-"""Eight agents on four clones do two hundred tasks that depend on each other, while SIGKILL takes one after another."""
+"""Eight agents on four clones do 140 tasks that depend on each other, while SIGKILL takes one after another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gitcoord.node.node import Node
 from tests.system.fleet import Agent, Clone, Fleet
 from tests.waiting import wait_until
 
-LAYERS, WIDTH = 10, 20
+LAYERS, WIDTH = 7, 20
 KILLS = 6
 SEED = 11
 
