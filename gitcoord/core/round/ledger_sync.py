@@ -118,15 +118,15 @@ def _restore_remote(
 ) -> Generator[Effect, Any, Pushed | None]:
     """Give the remote our ledger again, in the place of `old`. Return what it answers; None while it is left alone.
 
-    Our outbox goes along if it has news: if the remote limits pushes, somebody who replaces the ledger again and again
-    would otherwise leave none for it. If the remote refuses, this node goes by what it has seen, pushes its outbox, and
-    leaves the ledger alone for a while.
+    Our outbox goes along if it has news, even in a pause after others wrote to it: if the remote limits pushes,
+    somebody who replaces the ledger again and again would otherwise leave none for it. If the remote refuses, this node
+    goes by what it has seen, pushes its outbox, and leaves the ledger alone for a while.
     """
     if replica.refusals.is_quiet(replica.clock.monotonic_s()):
         return None
     yield told
     now_s, part = replica.clock.monotonic_s(), PushPlan(pending=replica.refusals.unblocked(disk.pending()))
-    if is_news(replica, disk, part.pending) and not replica.own.is_quiet(now_s):
+    if is_news(replica, disk, part.pending):
         yield from add_outbox(replica, disk, local, part, now_s, fresh=False)
     answers: dict[str, Pushed] = yield Push((Update(replica.ledger_ref, old, seen), *part.updates))
     own = answers.get(own_ref(replica, disk))

@@ -50,10 +50,16 @@ def test_a_ledger_set_back_to_an_ancestor_is_pushed_back_loudly() -> None:
     agree(world, one, other)
 
 
-def test_the_push_that_restores_a_ledger_takes_our_outbox_along() -> None:
-    """Where pushes are counted, whoever deletes the ledger again and again would otherwise leave none for it."""
+@pytest.mark.parametrize("in_a_pause", [False, True])
+def test_the_push_that_restores_a_ledger_takes_our_outbox_along(in_a_pause: bool) -> None:
+    """Where pushes are counted, a member that deletes the ledger again and again would otherwise leave none for it.
+
+    So it is in the pause after somebody else wrote to that outbox.
+    """
     world, one, _ = a_fleet()
     one.say("in time")
+    if in_a_pause:
+        one.replica.own.quiet_until_s = one.replica.clock.monotonic_s() + 600
     del world.server.refs[LEDGER]
     one.round()
     first = next(effect for effect in one.effects if isinstance(effect, Push))
