@@ -198,7 +198,7 @@ def test_a_script_that_is_there_goes_on_under_its_own_name_and_comes_back(held: 
 def test_what_is_no_shell_script_is_moved_aside_runs_first_and_comes_back(alice: Clone) -> None:
     hook, script = alice.path / ".git" / "hooks" / "pre-commit", alice.path / "checks.py"
     hook.parent.mkdir(exist_ok=True)
-    script.write_text(f"#!{sys.executable}\nimport sys\nsys.exit(f'ran as {{sys.argv[0]}}')\n")
+    script.write_text("#!/usr/bin/env python3\nimport sys\nsys.exit(f'ran as {sys.argv[0]}')\n")
     script.chmod(0o755)
     hook.symlink_to("../../checks.py")
     assert "kept as before-gitcoord/pre-commit, and runs first" in alice("hook", "install").out

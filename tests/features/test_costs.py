@@ -367,8 +367,9 @@ def test_what_is_longer_than_any_control_word_is_none_and_is_not_matched_at_all(
 
 def test_what_is_held_is_found_among_thousands(full: FleetState) -> None:
     state = full.states["reservations"]
-    owners = state.index.owners(["src/7"])
-    assert any(f"src/7/{'a/' * 40}" in state.held[one].paths for one in owners)
+    path = next(iter(state.held.values())).paths[0]  # an event of another test may have ended some
+    folder = "/".join(path.split("/")[:2])
+    assert any(path in state.held[one].paths for one in state.index.owners([folder]))
     found: list[Any] = []
     assert steps(lambda: found.append(state.index.owners([f"src/{number}" for number in range(2)]))) < STEPS_MAX
 
