@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -31,6 +32,8 @@ GITCONFIG = "[user]\n\tname = Tester\n\temail = tester@example.invalid\n[init]\n
 hypothesis.settings.register_profile("here", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci-here", deadline=None, print_blob=True, derandomize=True)
 
+WAIT_OFTEN = ("system", "faults", "actions", "mcp", "simulation", "hostile")  # folders whose tests take seconds each
+
 LOOPBACK = re.compile(r"127\..*|localhost|::1|0\.0\.0\.0|::|")
 
 _connect = socket.socket.connect
@@ -50,12 +53,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest first: at the end of a run no worker is left alone with a minute of real processes."""
+    """Give each worker its part of the tests with real processes, and let it begin with them.
+
+    The workers begin with equal parts of the list, one after another. At the end of a run none is left alone with
+    minutes of waiting.
+    """
     if config.getoption("quick"):
         slow = [item for item in items if item.path.name == "test_contract.py" and "[memory" not in item.name]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    items.sort(key=lambda item: item.path.parent.name != "system")
+    workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    waiting: dict[Path, list[pytest.Item]] = {}  # by file: its fixtures are set up once
+    for item in items:
+        if item.path.parent.name in WAIT_OFTEN:
+            waiting.setdefault(item.path, []).append(item)
+    others = [item for item in items if item.path not in waiting]
+    parts: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for file in sorted(waiting.values(), key=len, reverse=True):
+        min(parts, key=len).extend(file)
+    size = -(-len(items) // workers)
+    rest = iter(others)
+    items[:] = [item for part in parts for item in (*part, *itertools.islice(rest, max(0, size - len(part))))] + [*rest]
 
 
 class Isolation:
