@@ -78,7 +78,6 @@ def day(options: Options) -> Iterator[Figure]:
             *judged,
             Check("tasks begun by a second agent", _twice(told), 0, ""),
             Check("merges that met a conflict", counts.clashes, 0, ""),
-            Check("conflicts told before the merge", len(counts.told), 1, "", least=True),
             Check("commits thrown away that no told conflict explains", _thrown(told) - len(counts.told), 0, ""),
         ],
         [_story("git alone", alone), _story("with gitcoord", told)],
@@ -182,7 +181,7 @@ def with_gitcoord(world: World) -> list[Check]:
     listed = [{"title": job.title, "key": job.key, "after": list(job.after)} for job in JOBS.values()]
     tasks.write_text(json.dumps({"tasks": listed}), "utf-8")
     world.person(world.folder / "ada", "gitcoord", "task", "create", "--from", str(tasks))
-    world.person(world.folder / "ada", "gitcoord", "config", "set", "task_grace_s", str(2 * world.seconds))
+    world.person(world.folder / "ada", "gitcoord", "config", "set", "task_grace_s", str(5 + 2 * world.seconds))
     mortality = Mortality(8 * world.seconds)
     faces: dict[str, Face] = {
         name: (Mcp if name in ("ada", "cy") else Shell)(world, world.folder / name) for name in AGENTS
@@ -250,7 +249,8 @@ def _gives_way(place: Place, face: Face, job: Job) -> bool:
             continue
         with world.lock:
             world.counts.told.add(frozenset((key, job.key)))
-            first = not key or world.named.index(key) < world.named.index(job.key)
+            named = world.named[: world.named.index(job.key)]  # before this one
+        first = not key or key in named
         if key and first:
             _wait_for(place, face, job, key, agent)
         if first:
