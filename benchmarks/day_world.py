@@ -174,10 +174,12 @@ class Place:
         try:
             return self.git(*words)
         except RuntimeError as wrong:
-            if "rejected" in str(wrong):
+            if "[rejected]" in str(wrong):
                 raise Rejected from wrong
-            # Two work trees of one clone fetch into the same refs: the second one asks again.
-            if any(words in str(wrong) for words in ("cannot lock", "does not appear", "unable to access")):
+            # Two work trees of one clone fetch into the same refs, and the remote may go away in the middle of a push.
+            if any(
+                words in str(wrong) for words in ("cannot lock", "does not appear", "[remote rejected]", "not found")
+            ):
                 raise Away from wrong
             raise
 
