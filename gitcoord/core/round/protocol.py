@@ -51,7 +51,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from gitcoord.core import limits
-from gitcoord.core.errors import Lost
+from gitcoord.core.errors import Denied, Lost
 from gitcoord.core.format.event import Head
 from gitcoord.core.leadership.sessions import LocalSessions
 from gitcoord.core.ports import Fetched, Oid, Pushed
@@ -117,9 +117,11 @@ def reconcile(replica: Replica, disk: DurableState, local: LocalSessions, fetche
 
 
 def _lose_race(replica: Replica, local: LocalSessions, report: Report) -> Steps:
-    """Count a race lost to others, and wait before the next try. Raise Lost after too many."""
+    """Count a race lost to others, and wait before the next try. Raise Lost, or Denied, after too many."""
     report.races_lost += 1
     note_lost_race(replica, local.profile)
+    if report.races_lost >= limits.ROUND_RACES_MAX and report.is_name_taken and report.outbox is not None:
+        raise Denied(f"the remote refuses this node's outbox: {report.outbox.reason}; its owner can delete that ref")
     if report.races_lost >= limits.ROUND_RACES_MAX:
         raise Lost(f"{report.races_lost} races for the ledger lost in a row: the events stay queued, sync again")
     if local.leading(replica.branch.fleet.terms) is None:

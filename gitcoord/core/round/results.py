@@ -33,6 +33,11 @@ class Report:
     elected: Session | None = None
     waiting: bool = False  # something is to be pushed, but the push budget is used up
 
+    @property
+    def is_name_taken(self) -> bool:
+        """Return whether the remote could not make our outbox, because a ref below its name exists."""
+        return self.outbox is not None and self.outbox.reason.startswith(NAME_TAKEN)
+
 
 def apply_results(
     replica: Replica,
@@ -56,8 +61,7 @@ def apply_results(
     if report.ledger is not None and _is(report.ledger, PushOutcome.DENIED):
         yield from _ledger_denied(replica, local, plan, report.ledger)
     if _is(report.outbox, PushOutcome.DENIED):
-        if report.outbox is not None and report.outbox.reason.startswith(NAME_TAKEN) and not report.races_lost:
-            # somebody made a ref below ours since our fetch: the next fetch shows it, and it is removed
+        if report.is_name_taken:  # by a ref below ours: the next fetch shows it, and it is removed
             return NextStep.RESTART
         yield from _outbox_alone(replica, disk, local, plan, report)
         return NextStep.FINISH

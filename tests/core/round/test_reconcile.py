@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from gitcoord.core import limits
+from gitcoord.core.errors import Denied
 from gitcoord.core.format.event import Head, parse, seal
 from gitcoord.core.round import effects
 from tests.core.driver import FLEET, LEDGER, OUTBOXES, Machine, World, Written, run, signer_of
@@ -364,3 +366,37 @@ def test_a_ref_made_below_our_outbox_between_our_look_and_our_push_costs_no_roun
     one.on_effect = meanwhile
     assert one.round() is not None
     assert not strays and any(b'"content":"mine"' in line for line in world.lines())
+
+
+def a_follower(left: list[int]) -> tuple[World, Machine]:
+    """Return a machine that pushes its outbox only, with an event to push.
+
+    Somebody makes a ref below that outbox before each push, until `left` is empty.
+    """
+    world = World()
+    leader, follower = world.machine("one", "alice", runs=True), world.machine("other", "bob", runs=True)
+    world.settle(6)
+    assert leader.leads
+
+    def meanwhile(effect: effects.Effect) -> None:
+        if isinstance(effect, effects.Push) and left and any(update.new for update in effect.updates):
+            ref = f"{OUTBOXES}{follower.disk.node}"
+            world.server.refs[f"{ref}/below-{left.pop()}"] = world.server.refs.pop(ref, world.tip) or ""
+
+    follower.on_effect = meanwhile
+    world.server.deny = lambda update: "not you" if update.ref == LEDGER else None
+    follower.say("mine")
+    return world, follower
+
+
+def test_refs_made_below_our_outbox_again_and_again_cost_no_round() -> None:
+    left = list(range(limits.ROUND_RACES_MAX // 2))
+    world, one = a_follower(left)
+    assert one.round() is not None
+    assert not left and f"{OUTBOXES}{one.disk.node}" in world.server.refs
+
+
+def test_a_ref_below_our_outbox_that_comes_back_each_time_is_named() -> None:
+    _, one = a_follower(list(range(1000)))
+    with pytest.raises(Denied, match="name taken.*its owner can delete that ref"):
+        one.round()
