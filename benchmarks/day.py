@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import fleets
-from day_faces import Face, Mcp, Shell, Unanswered
+from day_faces import Beaten, Face, Mcp, Shell, Unanswered
 from day_world import BYTES_PER_TOKEN, JOBS, Away, Job, Place, World, run
 from measure import Check, Figure, Series
 from options import Options
@@ -193,7 +193,7 @@ def with_gitcoord(world: World) -> list[Check]:
         while not world.is_over():
             try:
                 _do_told(place, face, mortality)
-            except (Unanswered, Away):
+            except (Beaten, Unanswered, Away):
                 time.sleep(0.1)
             except Killed:
                 face.kill()
@@ -222,7 +222,7 @@ def _do_told(place: Place, face: Face, mortality: Mortality) -> None:
     if not place.begin(job, task.get("branch", "")):
         place.edit(job)
     place.publish()
-    _until_answered(lambda: face.names_branch(task["id"], place.branch(job)))
+    _until_answered(place.world, lambda: face.names_branch(task["id"], place.branch(job)))
     with place.world.lock:
         place.world.named.append(job.key)
     if mortality.strikes(place, job):
@@ -234,15 +234,15 @@ def _do_told(place: Place, face: Face, mortality: Mortality) -> None:
     if not place.merge():
         place.world.count(clashes=1)
         return
-    _until_answered(lambda: face.finish(task["id"], place.branch(job)))
+    _until_answered(place.world, lambda: face.finish(task["id"], place.branch(job)))
 
 
 def _gives_way(place: Place, face: Face, job: Job) -> bool:
     """Return whether a told conflict asks for the job to be done again, once the other branch is on main."""
     world = place.world
-    merged = _until_answered(world.on_main)  # before the fetch: what main has then shows as a conflict with main
+    merged = _until_answered(world, world.on_main)  # before the fetch: what main has then shows as a conflict with main
     place.patiently("fetch", "--quiet", "origin")
-    for name in _until_answered(lambda: face.conflicts(place.branch(job))):
+    for name in _until_answered(place.world, lambda: face.conflicts(place.branch(job))):
         _, _, rest = name.partition("work/")
         key, _, agent = rest.partition("/")
         if key == job.key or key in merged:
@@ -260,17 +260,18 @@ def _gives_way(place: Place, face: Face, job: Job) -> bool:
 
 def _wait_for(place: Place, face: Face, job: Job, rival: str, agent: str) -> None:
     """Tell the other agent, whose branch was named first, and wait for its merge."""
-    _until_answered(lambda: face.tells(agent, f"{job.key} conflicts with your {rival}: I wait until you merge"))
-    while rival not in _until_answered(place.world.on_main):
+    _until_answered(place.world, lambda: face.tells(agent, f"{job.key} conflicts with your {rival}: I wait until you merge"))
+    while rival not in _until_answered(place.world, place.world.on_main):
         place.world.is_over()  # raises at the end of the day
         time.sleep(0.1)
 
 
-def _until_answered(ask: Callable[[], T]) -> T:
+def _until_answered(world: World, ask: Callable[[], T]) -> T:
     while True:
         try:
             return ask()
-        except (Unanswered, Away):
+        except (Unanswered, Away) as wrong:
+            world.is_over(str(wrong))
             time.sleep(0.1)
 
 

@@ -18,11 +18,15 @@ WAIT_S = 10.0  # for the ledger's answer to a command; an outage may be longer
 
 
 class Unanswered(Exception):
-    """The remote is away, another agent was first, or the event is queued: ask again."""
+    """The remote is away, or the event is queued: ask again."""
+
+
+class Beaten(Exception):
+    """Another agent was first, or has the task now: asking again does not help."""
 
 
 class Face(Protocol):
-    """What an agent asks of gitcoord. Each method may raise Unanswered."""
+    """What an agent asks of gitcoord. Each method may raise Unanswered or Beaten."""
 
     def next(self) -> dict[str, Any]: ...
 
@@ -83,7 +87,9 @@ class Shell:
         command = fleets.command(self.folder, *words, *timeout, "--json")
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         self.world.count(bytes_read=sum(map(len, words)) + len(done.stdout) + len(done.stderr))
-        if done.returncode in (3, 4):
+        if done.returncode == 3:
+            raise Beaten(done.stderr)
+        if done.returncode == 4:
             raise Unanswered(done.stderr)
         if done.returncode:
             raise RuntimeError(f"{words} ended with {done.returncode}: {done.stderr}")
@@ -148,6 +154,8 @@ class Mcp:
         if result["isError"]:
             if text.startswith("refused"):
                 raise RuntimeError(f"{tool} {given}: {text}")
+            if text.startswith("lost"):
+                raise Beaten(text)
             raise Unanswered(text)
         value: dict[str, Any] = json.loads(text).get("data", {})
         return value

@@ -130,10 +130,10 @@ class World:
             raise Away from wrong
         return {key for key, job in JOBS.items() if job.line in text}
 
-    def is_over(self) -> bool:
+    def is_over(self, waits_because: str = "") -> bool:
         """Return whether all jobs are on main. Raise RuntimeError after the limit."""
         if time.monotonic() > self.ends_at:
-            raise RuntimeError(f"the day did not end within {LIMIT_S:.0f} s: {self.counts}")
+            raise RuntimeError(f"the day did not end within {LIMIT_S:.0f} s: {self.counts} {waits_because}")
         try:
             return self.on_main() == JOBS.keys()
         except Away:
