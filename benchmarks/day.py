@@ -260,7 +260,9 @@ def _gives_way(place: Place, face: Face, job: Job) -> bool:
 
 def _wait_for(place: Place, face: Face, job: Job, rival: str, agent: str) -> None:
     """Tell the other agent, whose branch was named first, and wait for its merge."""
-    _until_answered(place.world, lambda: face.tells(agent, f"{job.key} conflicts with your {rival}: I wait until you merge"))
+    _until_answered(
+        place.world, lambda: face.tells(agent, f"{job.key} conflicts with your {rival}: I wait until you merge")
+    )
     while rival not in _until_answered(place.world, place.world.on_main):
         place.world.is_over()  # raises at the end of the day
         time.sleep(0.1)

@@ -89,6 +89,27 @@ def dump(feature: Feature, state: Any) -> Any:
     return values.dump(state) if own is None else own(state)
 
 
+class States(dict[str, Any]):
+    """The states of features, by name. Each is made, or loaded from what `dump` wrote, when it is first used.
+
+    So a command that looks at one feature imports that one only. A lookup is a dict's: a fold makes a score for a line.
+    """
+
+    def __init__(self, features: Mapping[str, Feature], dumped: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self._features, self._dumped = features, dumped
+
+    def __missing__(self, name: str) -> Any:
+        feature = self._features[name]
+        state = self[name] = feature.State() if self._dumped is None else load(feature, self._dumped[name])
+        return state
+
+    def complete(self) -> None:
+        """Load every state now. Raise KeyError, TypeError or ValueError for what `dump` did not write."""
+        for name in self._features:
+            self[name]
+
+
 def load(feature: Feature, value: Any) -> Any:
     """Return the state that `dump` wrote. Raise KeyError, TypeError or ValueError for anything else."""
     own = getattr(feature, "load", None)

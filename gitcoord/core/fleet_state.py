@@ -8,6 +8,7 @@ its position and changes nothing, for a known reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 from gitcoord.core import feature as features_of
 from gitcoord.core import limits, rights
 from gitcoord.core.event_types import CONTROL, EventTypes
-from gitcoord.core.feature import Feature, SequencedEvent
+from gitcoord.core.feature import Feature, SequencedEvent, States
 from gitcoord.core.fields import BUG, typed
 from gitcoord.core.fold import membership
 from gitcoord.core.fold.chains import Chains, Inadmissible
@@ -47,7 +48,7 @@ class FleetState:
     def __init__(
         self, features: Mapping[str, Feature], verifier: Verifier | None = None, revocations: Revocations | None = None
     ) -> None:
-        self.features = dict(features)
+        self.features = features
         self.verifier = verifier
         self.id: str | None = None  # it follows from the ledger's first line
         self.position = 0
@@ -58,10 +59,19 @@ class FleetState:
         self.members = Members(revoked=self.revocations.by_key())
         self.terms, self.moves, self.time = Terms(), Moves(), LedgerTime()
         self.quotas, self.places = Quotas(), Places()
-        self.states: dict[str, Any] = {name: feature.State() for name, feature in features.items()}
+        self.states = States(features)
         self.occasions, self.voids = Occasions(), Voids()
         self.refusals: dict[str, str] = {}  # uid → why a feature let the event change nothing, oldest first
-        self.types = EventTypes(self.features)
+
+    @cached_property
+    def types(self) -> EventTypes:
+        """Return the types of events that the core and the features know."""
+        return EventTypes(self._in_order)
+
+    @cached_property
+    def _in_order(self) -> dict[str, Feature]:
+        """Return the features in the order of folding. This imports all; reading an unchanged fold needs few."""
+        return dict(self.features)
 
     def anew(self) -> FleetState:
         """Return an empty fold of the same ledger that knows from the start which keys are revoked."""
@@ -199,7 +209,7 @@ class FleetState:
         return sequenced
 
     def _fold_features(self, sequenced: SequencedEvent) -> None:
-        for name, feature in self.features.items():
+        for name, feature in self._in_order.items():
             try:
                 reason = feature.fold(self.states[name], sequenced)
             except (MemoryError, RecursionError):
@@ -275,14 +285,22 @@ class FleetState:
             "occasions": self.occasions.dump(),
             "refusals": self.refusals,
             "voids": self.voids.dump(),
-            "features": {name: features_of.dump(self.features[name], state) for name, state in self.states.items()},
+            "features": {name: features_of.dump(one, self.states[name]) for name, one in self._in_order.items()},
         }
 
     @classmethod
     def load(
-        cls, value: Mapping[str, Any], features: Mapping[str, Feature], verifier: Verifier | None = None
+        cls,
+        value: Mapping[str, Any],
+        features: Mapping[str, Feature],
+        verifier: Verifier | None = None,
+        *,
+        is_known_good: bool = False,
     ) -> FleetState:
-        """Return the state that `dump` wrote. Raise KeyError, TypeError or ValueError for anything else."""
+        """Return the state that `dump` wrote. Raise KeyError, TypeError or ValueError for anything else.
+
+        `is_known_good`: no need to look at all of it, so each feature's state is loaded when it is first used.
+        """
         fleet = cls(features, verifier, Revocations.load(value["revocations"]))
         if value["schema"] != fleet.schema:
             raise ValueError("a state of another version")
@@ -296,5 +314,7 @@ class FleetState:
         fleet.moves, fleet.occasions = Moves.load(value["moves"]), Occasions.load(value["occasions"])
         fleet.refusals = dict(value["refusals"])
         fleet.voids = Voids.load(value["voids"])
-        fleet.states = {name: features_of.load(one, value["features"][name]) for name, one in features.items()}
+        fleet.states = States(features, value["features"])
+        if not is_known_good:
+            fleet.states.complete()
         return fleet

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from gitcoord.core.event_types import EventTypes
+from gitcoord.core.feature import States
 from gitcoord.core.fields import typed
 from gitcoord.core.fold import authority, membership, objections
 from gitcoord.core.fold.authority import Asked
@@ -28,8 +29,10 @@ class Fleet(Protocol):
     quotas: Quotas
     time: LedgerTime
     terms: Terms
-    states: dict[str, Any]
-    types: EventTypes
+    states: States
+
+    @property
+    def types(self) -> EventTypes: ...
 
 
 def forbids(
@@ -46,7 +49,8 @@ def forbids(
     if permission is None:
         return None
     asked = Asked(type_, actor, fleet.members.role_of(actor) or "guest", leads, re, payload)
-    void = authority.rejects(permission, asked, fleet.states.get(permission.feature or ""), fleet.members)
+    state = fleet.states[permission.feature] if permission.feature else None
+    void = authority.rejects(permission, asked, state, fleet.members)
     member = fleet.members.get(actor)
     return f"{void}; {actor} has left: `gitcoord init` joins again" if void and member and member.left else void
 

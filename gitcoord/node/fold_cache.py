@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import json
 import os
 import time
@@ -13,6 +14,8 @@ from gitcoord.core.errors import Corrupt
 from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.format.keys import Verifier
 from gitcoord.core.ledger.branch import LedgerBranch
+from gitcoord.core.ledger.log_files import Log
+from gitcoord.core.ports import TreeEntry
 from gitcoord.features import FEATURES
 from gitcoord.store.files import write_quickly
 from gitcoord.store.home.home import Home
@@ -24,12 +27,22 @@ UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Arith
 def read(home: Home, branch: LedgerBranch, verifier: Verifier) -> LedgerBranch | None:
     """Return the empty `branch` filled with the saved state; None if there is no file, or it is not a saved state."""
     try:
-        value = json.loads((home.cache / FILE).read_bytes())
-        branch.resume(FleetState.load(value["fleet"], FEATURES, verifier), [*map(int, value["counts"])], value["tip"])
+        digest, _, data = (home.cache / FILE).read_bytes().partition(b"\n")
+        if _digest(data) != digest:
+            return None  # a disk or a person changed it
+        value = json.loads(data)
+        segments, counts, lines = value["log"]
+        root = {name: TreeEntry(*entry) for name, entry in value["root"].items()}
+        fleet = FleetState.load(value["fleet"], FEATURES, verifier, is_known_good=True)
+        branch.resume(fleet, Log(tuple(segments), tuple(counts), tuple(map(str.encode, lines))), root, value["tip"])
         branch.checkpoint_position = int(value["checkpoint_position"])
     except UNREADABLE:
         return None
     return branch
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 @contextlib.contextmanager
@@ -62,11 +75,13 @@ def save(home: Home, branch: LedgerBranch) -> bool:
         return False
     value = {
         "fleet": branch.fleet.dump(),
-        "counts": branch.log.counts,
+        "log": [branch.log.segments, branch.log.counts, [line.decode() for line in branch.log.open]],
+        "root": branch.root,
         "checkpoint_position": branch.checkpoint_position,
         "tip": branch.tip,
     }
-    write_quickly(home.cache / FILE, json.dumps(value, separators=(",", ":")).encode())
+    data = json.dumps(value, separators=(",", ":")).encode()
+    write_quickly(home.cache / FILE, _digest(data) + b"\n" + data)
     return True
 
 

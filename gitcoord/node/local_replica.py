@@ -19,6 +19,7 @@ from gitcoord.store.home.home import Home
 from gitcoord.store.home.records import Config
 
 CACHE_EVENTS = 64  # events folded since the cache was written, before it is written again
+SHORT_EVENTS = 1000  # a history of that many is written in a few milliseconds, each time it has grown
 CACHE_S = 10.0  # between two writes by any process of the node: otherwise each of many fast commands would write it
 OWN_MAX = 10_000  # lines of the queue that are remembered until they are folded
 
@@ -64,13 +65,19 @@ class LocalReplica:
         self.opened = None
 
     def save_cache(self) -> None:
-        """Write the cache if it is old enough: a write takes time in proportion to the history, and to fold a few more
-        lines takes little."""
+        """Write the cache if it is old enough: a write takes time in proportion to the history.
+
+        To fold a few more lines takes little; but it imports all features, which takes more than a short history does.
+        """
         branch = self.opened.branch if self.opened is not None else None
-        if branch is not None and branch.fleet.position - self._cached >= CACHE_EVENTS:
-            # A cache that could not be read, which took a whole fold, is replaced even if it is new.
-            if (not self._cached or fold_cache.age_s(self._home) >= CACHE_S) and fold_cache.save(self._home, branch):
-                self._cached = branch.fleet.position
+        if branch is None or branch.fleet.position == self._cached:
+            return
+        position = branch.fleet.position
+        # A cache that could not be read, which took a whole fold, is replaced even if it is new.
+        is_due = not self._cached or position <= SHORT_EVENTS or fold_cache.age_s(self._home) >= CACHE_S
+        if abs(position - self._cached) >= (1 if position <= SHORT_EVENTS else CACHE_EVENTS) and is_due:
+            if fold_cache.save(self._home, branch):
+                self._cached = position
 
     def open(self) -> Replica:
         """Return a replica with the state of the cache, or an empty one if there is no usable cache."""

@@ -7,7 +7,9 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gitcoord.core.errors import Corrupt, GitcoordError
 from gitcoord.core.fleet_state import FleetState
@@ -22,7 +24,7 @@ from gitcoord.core.round.replica import Replica
 from gitcoord.core.round.results import Report
 from gitcoord.core.secret_scan.credentials import OnSecret
 from gitcoord.node import config as preferences
-from gitcoord.node import delivery, driver, fold_cache, guards, ledger_pages, peers, push_budget, status_cache
+from gitcoord.node import delivery, driver, fold_cache, guards, peers, push_budget, status_cache
 from gitcoord.node.clock import since_boot_s, utc_now
 from gitcoord.node.local_replica import LocalReplica
 from gitcoord.node.private_store import Store, open_store
@@ -33,6 +35,9 @@ from gitcoord.store.git import repo_location
 from gitcoord.store.home import locks
 from gitcoord.store.home.home import Home, find_home
 from gitcoord.store.home.locks import LockHeld
+
+if TYPE_CHECKING:
+    from gitcoord.node.ledger_pages import Publisher
 
 COMMANDS_PATIENCE = 10  # an `agent run` tidies up at a quiet moment; without one, one command in hundreds does
 
@@ -69,13 +74,14 @@ class Node:
         self._status_cached: tuple[str | None, str] | None = None  # the tip and the node of the status cache on disk
         self._round_guard = guards.RoundGuard(lambda kind, text: self.tell(kind, text))
         self.ledger = LocalReplica(
-            home,
-            store,
-            self.config,
-            self.keyring,
-            self.rng,
-            publish=ledger_pages.Publisher(self._round_guard.tell_once, self._sealed).due,
+            home, store, self.config, self.keyring, self.rng, publish=lambda branch: self._publisher.due(branch)
         )
+
+    @cached_property
+    def _publisher(self) -> Publisher:
+        from gitcoord.node import ledger_pages  # only for a push of the ledger
+
+        return ledger_pages.Publisher(self._round_guard.tell_once, self._sealed)
 
     # Opening
 
@@ -262,9 +268,11 @@ class Node:
 
     def _cache_status(self) -> None:
         now = (self.replica.branch.tip, self.disk.node)
-        if now != self._status_cached:
+        if now == self._status_cached:
+            return
+        if status_cache.read(self.home) is None:  # otherwise another process wrote it
             status_cache.save(self.home, status_cache.compute(self.replica.branch, self.home))
-            self._status_cached = now
+        self._status_cached = now
 
     def _spool_heartbeats(self) -> None:
         """Spool our heartbeats BEFORE asking for the lock, so that its holder, or the next one, pushes them along."""

@@ -159,19 +159,15 @@ class LedgerBranch:
                     )
                 )
 
-    def resume(self, fleet: FleetState, counts: Sequence[int], commit: Oid) -> None:
-        """Continue from `fleet`, which was folded up to `commit`; `counts` are the numbers of lines of its segments.
+    def resume(self, fleet: FleetState, log: Log, root: Mapping[str, TreeEntry], commit: Oid) -> None:
+        """Continue from `fleet`, which was folded up to `commit`: its tree has `root`, and in it `log`.
 
         Raise ValueError if they do not fit.
         """
-        root = root_of(self.objects, commit)
-        listing = self.files.listing(root)
-        *others, last = self.files.files(listing, len(listing.segments))
-        fits = len(counts) == len(listing.segments) and sum(counts) + len(last.lines) == fleet.position
-        if others or last.trouble or not fits:
+        if len(log.counts) != len(log.segments) or sum(log.counts) + len(log.open) != fleet.position:
             raise ValueError("a fold of another log")
-        self.fleet, self.log = fleet, Log(listing.segments, tuple(counts), tuple(last.lines))
-        self.tip, self.root, self.fully_walked = commit, root, False
+        self.fleet, self.log = fleet, log
+        self.tip, self.root, self.fully_walked = commit, dict(root), False
 
     def fold_anew(self, taken: Sequence[bytes]) -> None:
         """Fold all lines again, those of the log and `taken` after them, since a revocation reaches back.

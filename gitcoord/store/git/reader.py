@@ -1,25 +1,15 @@
-"""The reader of objects: from memory if they were written or read just now, otherwise through one long-lived git.
-
-GitPython takes 0.1 s to import, as long as a whole command may take, so it is imported at the first read from the disk.
-"""
+"""The reader of objects: from memory if they were written or read just now, otherwise through one long-lived git."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from gitcoord.core.errors import Corrupt, Oversized
+from gitcoord.core.errors import Corrupt
 from gitcoord.core.ports import Oid
-from gitcoord.store import program
 from gitcoord.store.git import refs as git_refs
-from gitcoord.store.git.blob_prefetch import BlobPrefetch
+from gitcoord.store.git.cat_file import BlobPrefetch, CatFile, Missing, oversized
 from gitcoord.store.git.objects import OID
-
-if TYPE_CHECKING:
-    from git import Git
 
 RECENT_BYTES_MAX = 1024 * 1024  # a round reads several times what it wrote, and files of the tip
 RECENT_OBJECT_BYTES_MAX = 64 * 1024
@@ -34,14 +24,7 @@ class Reader:
         self._recent: dict[Oid, tuple[str, bytes]] = {}
         self._recent_bytes = 0
         self._prefetch: BlobPrefetch | None = None
-
-    @cached_property
-    def _git(self) -> Git:
-        from git import Git
-
-        reader = Git(str(self._store))
-        reader.update_environment(GIT_DIR=str(self._store), PATH=program.search_path(os.environ))
-        return reader
+        self._child: CatFile | None = None
 
     def close(self) -> None:
         """End the child processes, and forget all objects in memory. The reader may still be used."""
@@ -49,8 +32,9 @@ class Reader:
         self._recent_bytes = 0
         if self._prefetch is not None:
             self._prefetch.close()
-        if "_git" in self.__dict__:
-            self._git.clear_cache()
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
     def ahead(self, oids: Sequence[Oid]) -> None:
         """Prefetch these blobs, which are read next and in this order."""
@@ -102,43 +86,25 @@ class Reader:
             ) from error
 
     def _cat(self, oid: Oid, bytes_max: int) -> tuple[str, bytes]:
-        stream: Any = None
+        if self._child is None:
+            self._child = CatFile(self._store)
         try:
-            _, found, size, stream = self._git.stream_object_data(oid)
-            if size > bytes_max:
-                raise _oversized(oid, size, bytes_max)
-            data: bytes = stream.read(size)
-        except ValueError as error:
+            return self._child.read(oid, bytes_max)
+        except Missing as error:
             # Git also reports an empty object file, which a power loss may leave, as missing.
-            if "could not be resolved" in str(error) and not git_refs.loose_path(self._store, oid).exists():
+            if not git_refs.loose_path(self._store, oid).exists():
                 raise Corrupt(
                     f"object {oid} is not in {self._store}; run `gitcoord sync`, which may fetch it"
                 ) from error
             raise EOFError(oid) from error
         except BaseException:
-            _detach(stream)
             self.close()  # the stream is somewhere inside this object
             raise
-        if len(data) != size:
-            _detach(stream)
-            raise EOFError(oid)
-        name: object = found  # GitPython 3.2 declares str and returns bytes
-        return (name.decode() if isinstance(name, bytes) else str(name)), data
 
 
 def _checked(oid: Oid, found: str, kind: str, data: bytes, bytes_max: int) -> bytes:
     if len(data) > bytes_max:
-        raise _oversized(oid, len(data), bytes_max)
+        raise oversized(oid, len(data), bytes_max)
     if found != kind:
         raise Corrupt(f"object {oid} is a {found}, not a {kind}")
     return data
-
-
-def _oversized(oid: Oid, size: int, bytes_max: int) -> Oversized:
-    return Oversized(f"object {oid} has {size} bytes, more than {bytes_max}: not gitcoord's")
-
-
-def _detach(stream: Any) -> None:
-    """Detach a stream. Otherwise GitPython reads the rest of it at its collection, though it is too large or closed."""
-    if stream is not None:
-        stream._nbr = stream._size

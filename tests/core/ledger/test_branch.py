@@ -444,17 +444,18 @@ def test_a_fold_that_was_written_down_goes_on_where_it_stood() -> None:
     saved = []
     for event in events:
         branch.apply_commit(commit_of(world, branch, [event.line]))
-        saved.append((json.loads(json.dumps(branch.fleet.dump())), branch.log.counts, branch.tip or ""))
-    for value, counts, tip in saved[::13]:
+        saved.append((json.loads(json.dumps(branch.fleet.dump())), branch.log, branch.root, branch.tip or ""))
+    for value, log, root, tip in saved[::13]:
         resumed = LedgerBranch(world.god, FleetState(FEATURES, Verifier()))
-        resumed.resume(FleetState.load(value, FEATURES, Verifier()), counts, tip)
+        resumed.resume(FleetState.load(value, FEATURES, Verifier()), log, root, tip)
         assert resumed.tip == tip and resumed.fleet.position == len(world.lines(tip))
         resumed.apply_commit(world.tip or "")
         assert resumed.fleet.dump() == branch.fleet.dump() and resumed.log == branch.log and not resumed.damaged
-    value, counts, tip = saved[-1]
-    for wrong in ([], [*counts, 1], [counts[0] + 1, *counts[1:]]):
+    value, log, root, tip = saved[-1]
+    for wrong in ((), (*log.counts, 1), (log.counts[0] + 1, *log.counts[1:])):
+        other = replace(log, counts=wrong)
         with pytest.raises(ValueError):
-            LedgerBranch(world.god, FleetState(FEATURES)).resume(FleetState.load(value, FEATURES), wrong, tip)
+            LedgerBranch(world.god, FleetState(FEATURES)).resume(FleetState.load(value, FEATURES), other, root, tip)
 
 
 def test_extend_changes_nothing_here() -> None:

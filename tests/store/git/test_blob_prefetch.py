@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from gitcoord.core.errors import Corrupt, Oversized
-from gitcoord.store.git import blob_prefetch, reader
+from gitcoord.store.git import cat_file, reader
 from gitcoord.store.git.git_store import GitStore
 from tests.store.test_contract import ABSENT
 
@@ -61,7 +61,7 @@ def test_no_process_stays_behind(store: GitStore) -> None:
     oids = [store.put_blob(b"%d" % n * 1000) for n in range(200)]
     store.close()
     before = set(psutil.Process().children())
-    ahead = blob_prefetch.BlobPrefetch(store.path, oids)
+    ahead = cat_file.BlobPrefetch(store.path, oids)
     assert ahead.blob(oids[0], 10_000) is not None
     assert len(set(psutil.Process().children()) - before) == 1
     ahead.close()
