@@ -23,6 +23,8 @@ from tests.cli.poison import FORGED, POISON, SHOWN, faults, unseen, write
 from tests.cli.test_dry_run import commands
 from tests.waiting import WAIT_S, wait_until
 
+pytestmark = pytest.mark.no_cover  # each command's own tests run the same lines; tracing them would double the time
+
 ALONE = {"agent run", "mcp", "demo", "fleet start"}  # they go on; tested below, in tests/mcp, or with no ledger at all
 ARGV = POISON.replace("\0", "")  # no argument can hold NUL
 MORE = {

@@ -105,7 +105,7 @@ def test_worktrees_of_one_clone_share_a_node_and_the_users_repository_is_untouch
 
 def test_containers_join_by_themselves_and_go_on_where_a_lost_disk_ended(fleet: Fleet) -> None:
     fleet.clone("alice")
-    seeds = {f"worker-{number}": secrets.token_hex(32) for number in range(8)}
+    seeds = {f"worker-{number}": secrets.token_hex(32) for number in range(4)}
 
     def container(name: str, life: int) -> None:
         folder = fleet.folder / f"{name}-{life}"
