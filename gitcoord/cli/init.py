@@ -10,6 +10,7 @@ import click
 
 from gitcoord.cli.common import echo, json_option, print_json, tell
 from gitcoord.core.errors import Refused
+from gitcoord.core.names import same_agent
 from gitcoord.store.git import repo_location
 
 
@@ -150,6 +151,8 @@ def command(
         echo(line)
     if not actions:
         echo(f"nothing to do: {name} is in fleet {node.config.fleet_id}")
+        if node.config.agent and not same_agent(node.config.agent, name):
+            echo(f"{node.config.agent} speaks here: `gitcoord config set agent {name}` changes that")
     else:
         echo('next: gitcoord agent run, and gitcoord append question "…"')
 

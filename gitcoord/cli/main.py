@@ -16,7 +16,7 @@ from gitcoord.cli.common import echo, placed
 from gitcoord.core.errors import GitcoordError
 from gitcoord.core.names import WORKTREE
 from gitcoord.core.text import Place
-from gitcoord.features import LISTED, control
+from gitcoord.features import FEATURES, LISTED, control
 from gitcoord.store.program import search_path
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -110,6 +110,12 @@ def words() -> list[str]:
     return [name for rows in groups().values() for row in rows for name in row.split(", ")]
 
 
+def _commands_ending_in(word: str) -> list[str]:
+    """Return the features' commands whose last word it is, such as `task claim` for `claim`."""
+    found = (name for feature in FEATURES.values() for name in feature.COMMANDS)
+    return sorted(name for name in found if " " in name and name.split()[-1] == word)
+
+
 class Commands(click.Group):
     """Imports a command's module only when that command is asked for: `--help` stays fast."""
 
@@ -122,7 +128,10 @@ class Commands(click.Group):
         try:
             return super().resolve_command(ctx, control.command_line(args))
         except click.NoSuchCommand as wrong:  # with suggestions, also from commands that are not imported yet
-            raise click.NoSuchCommand(wrong.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+            grouped = [f"`gitcoord {name}`" for name in _commands_ending_in(wrong.command_name)]
+            said = f"No such command {wrong.command_name!r}: there is {', '.join(grouped)}." if grouped else None
+            likely = [] if grouped else self.list_commands(ctx)
+            raise click.NoSuchCommand(wrong.command_name, said, likely, ctx) from None
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         command: click.Command

@@ -31,6 +31,11 @@ def test_a_mistyped_word_is_answered_with_what_was_meant(mistyped: str, meant: s
     assert f"'{meant}'" in CliRunner().invoke(gitcoord, [mistyped]).output
 
 
+@pytest.mark.parametrize(("word", "whole"), [("claim", "task claim"), ("approve", "autonomy approve")])
+def test_a_command_without_its_noun_is_answered_with_both_words(word: str, whole: str) -> None:
+    assert f"there is `gitcoord {whole}`." in CliRunner().invoke(gitcoord, [word]).output
+
+
 @pytest.mark.parametrize("page_of", list(pages()), ids=" ".join)
 def test_no_page_cuts_a_sentence_or_calls_a_value_by_its_type(page_of: tuple[str, ...]) -> None:
     page = CliRunner().invoke(gitcoord, [*page_of, "--help"]).output

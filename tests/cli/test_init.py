@@ -41,7 +41,9 @@ def test_an_agent_of_a_work_tree_is_that_trees_and_not_the_clones(alice: Clone, 
     assert "bo writes in this work tree" in tree("init", "--agent", "bo").out
     assert (speaker(tree), speaker(alice)) == ("bo", "alice")
     assert (speaker(tree, GITCOORD_AGENT="alice"), tree("whoami", "--json").json()["agent"]) == ("alice", "bo")
-    assert "nothing to do" in tree("init", "--agent", "bo").out
+    again = tree("init", "--agent", "bo").out
+    assert "nothing to do" in again and "speaks here" not in again
+    assert "alice speaks here: `gitcoord config set agent bo`" in alice("init", "--agent", "bo").out
     other = worktree_of(alice, tmp_path / "other")
     assert speaker(other) == "alice"
     assert "give --agent" in other("init", code=2).err  # the clone's is not meant for it
