@@ -181,7 +181,7 @@ def with_gitcoord(world: World) -> list[Check]:
     listed = [{"title": job.title, "key": job.key, "after": list(job.after)} for job in JOBS.values()]
     tasks.write_text(json.dumps({"tasks": listed}), "utf-8")
     world.person(world.folder / "ada", "gitcoord", "task", "create", "--from", str(tasks))
-    world.person(world.folder / "ada", "gitcoord", "config", "set", "task_grace_s", str(5 + 2 * world.seconds))
+    world.person(world.folder / "ada", "gitcoord", "config", "set", "task_grace_s", str(15 + 2 * world.seconds))
     mortality = Mortality(8 * world.seconds)
     faces: dict[str, Face] = {
         name: (Mcp if name in ("ada", "cy") else Shell)(world, world.folder / name) for name in AGENTS

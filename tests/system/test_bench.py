@@ -56,6 +56,13 @@ def test_a_figure_is_taken_beside_its_floor(name: str, tmp_path: Path) -> None:
         check_figure(figure)
 
 
+def test_a_day_of_four_agents_loses_no_work_and_every_conflict_is_told_before_the_merge() -> None:
+    """Two clones, two work trees, MCP and the command line, a killed agent, an outage: benchmarks/day.py."""
+    [figure] = json.loads(bench("--quick", "--json", "day").stdout)["figures"]
+    check_figure(figure)
+    assert [check["what"] for check in figure["checks"] if not check["met"]] == [], figure
+
+
 def test_what_changed_is_shown(tmp_path: Path) -> None:
     before = tmp_path / "before.json"
     before.write_text(bench("--quick", "--json", "append-queued").stdout)
