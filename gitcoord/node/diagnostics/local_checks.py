@@ -9,6 +9,8 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import filelock
@@ -18,6 +20,7 @@ from gitcoord.core.errors import GitcoordError
 from gitcoord.node import store_repair
 from gitcoord.node.diagnostics.finding import FAIL, OK, WARN, Check, DoctorContext, DoctorFinding, age_s
 from gitcoord.node.keyring import Keyring, seed_from_environment
+from gitcoord.node.tasks import branch_pushes
 from gitcoord.store import files
 from gitcoord.store.home import locks, sharing
 from gitcoord.store.home.home import Home
@@ -111,6 +114,22 @@ def _queue(ctx: DoctorContext) -> Iterator[DoctorFinding]:
         yield DoctorFinding("queue", WARN, seen, "run `gitcoord sync`, which says why they are not pushed")
     else:
         yield DoctorFinding("queue", OK, seen)
+
+
+def _branches(ctx: DoctorContext) -> Iterator[DoctorFinding]:
+    """Check that the branches of finished tasks are on the remote; nothing is said if none was to be pushed."""
+    home, _ = _parts(ctx)
+    for agent, notes in groupby(
+        sorted(branch_pushes.recorded(home.path), key=attrgetter("agent")), attrgetter("agent")
+    ):
+        names = [name for note in notes for name in note.branches]
+        more = f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else ""
+        yield DoctorFinding(
+            "branches",
+            WARN,
+            f"the remote lacks {', '.join(names[:SHOWN_MAX])}{more}, on which {agent} did tasks",
+            f"run `gitcoord agent run --as {agent}`, which pushes again and says why it failed; or `git push` them",
+        )
 
 
 def _keys(ctx: DoctorContext) -> Iterator[DoctorFinding]:
@@ -231,6 +250,7 @@ CHECKS: dict[str, Check] = {
     "disk": _disk,
     "lock": _lock,
     "queue": _queue,
+    "branches": _branches,
     "keys": _keys,
     "sharing": _sharing,
     "store": _store,

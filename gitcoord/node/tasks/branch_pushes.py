@@ -137,6 +137,12 @@ class BranchPushes:
         return False
 
 
+def recorded(home: Path) -> list[PushNote]:
+    """Return the pushes of all agents of a node that the remote has not accepted yet."""
+    found = (_read(path) for path in sorted((home / FOLDER).glob(f"*{SUFFIX}")))
+    return [note for note in found if note is not None]
+
+
 def _read(path: Path) -> PushNote | None:
     try:
         return typed_json.read(PushNote, read_regular(path, bytes_max=NOTE_BYTES_MAX))

@@ -20,8 +20,10 @@ from gitcoord.node.diagnostics.doctor import FAIL, OK, WARN, DoctorFinding
 from gitcoord.node.membership import init as found
 from gitcoord.node.membership.init import InitRequest
 from gitcoord.node.node import open_node
+from gitcoord.node.tasks import branch_pushes
 from gitcoord.store.git import git_store, local_repo
 from tests.http_remote import HttpRemote
+from tests.waiting import WAIT_S
 
 TOP = Path(__file__).resolve().parents[3]
 
@@ -306,6 +308,16 @@ DAMAGES = {
     "objects torn": tear_all,
     "folder removed": remove_store,
 }
+
+
+def test_branches_that_could_not_be_pushed_are_named(clone: Path) -> None:
+    assert "branches" not in examined(clone)
+    pushes = branch_pushes.BranchPushes(home(clone), clone, "origin", "alice", say=lambda kind, text: None)
+    (home(clone) / "work").mkdir(exist_ok=True)
+    begun = pushes.begin("task", 1, ["fix/parser"], home(clone) / "work" / "task-1")
+    begun.wait(WAIT_S)
+    finding = examined(clone)["branches"]
+    assert finding.state == WARN and "fix/parser, on which alice did tasks" in finding.seen
 
 
 @pytest.mark.parametrize("damage", list(DAMAGES.values()), ids=list(DAMAGES))
