@@ -92,7 +92,8 @@ def dump(feature: Feature, state: Any) -> Any:
 class States(dict[str, Any]):
     """The states of features, by name. Each is made, or loaded from what `dump` wrote, when it is first used.
 
-    So a command that looks at one feature imports that one only. A lookup is as fast as a dict's: a fold makes twenty for each line.
+    So a command that looks at one feature imports that one only. A lookup is as fast as a dict's: a fold makes some
+    twenty for each line.
     """
 
     def __init__(self, features: Mapping[str, Feature], dumped: Mapping[str, Any] | None = None) -> None:
