@@ -22,6 +22,7 @@ from gitcoord.core.fleet_state import FleetState
 from gitcoord.core.fold.members import FleetFounded
 from gitcoord.core.format.event import Draft, Event, Head, Signer, fleet_id_of, seal
 from gitcoord.core.format.keys import Ed25519Signer
+from gitcoord.core.ledger import checkpoint
 from gitcoord.core.ledger.branch import LedgerBranch
 from gitcoord.core.names import uid_from
 from gitcoord.features import FEATURES
@@ -33,10 +34,11 @@ from gitcoord.store.memory import MemoryServer, MemoryStore, ObjectDict
 
 LEDGER = "refs/heads/gitcoord/ledger"
 OUTBOXES = "refs/gitcoord/nodes/"
-BUILDER = 7  # changes with what it builds: kept ledgers of another number are not used
+BUILDER = 8  # changes with what it builds: kept ledgers of another number are not used
 PER_COMMIT = 10  # events; a fleet of ten that talks
 PUBLISH_EVERY = 10  # commits; the leader's tick
 AGENTS, NODES = 10, 4
+LEADER = "agent0"
 WORDS = (
     "the parser lexer reviews a branch that fails on empty input; who takes this file, and when is it merged? "
     "tests are green here, not there: look at line 40 of the log, then rebase, then tell bob and carol"
@@ -129,19 +131,20 @@ def _write_ledger(events: int, remote: Path) -> None:
     """Commit by commit, as nodes and a leader would, every line signed and folded: in memory, then as a pack."""
     store = MemoryStore(MemoryServer(), ledger_ref=LEDGER, outbox_prefix=OUTBOXES)
     branch = LedgerBranch(store, FleetState(FEATURES))
-    stream = _Authors(random.Random(events)).lines(events)
+    authors = _Authors(random.Random(events))
+    stream = authors.lines(events)
     number = 0
     while branch.fleet.position < events:
         wanted = 1 if number == 0 else min(PER_COMMIT, events - branch.fleet.position)
-        batch = [next(stream) for _ in range(wanted)]
-        files = ledger_pages.due(branch) if number % PUBLISH_EVERY == 1 else {}
+        batch = [authors.election(branch.fleet.digest)] if number == 1 else [next(stream) for _ in range(wanted)]
+        files = ledger_pages.due(branch, authors.sealed) if number % PUBLISH_EVERY == 2 else {}
         tree = branch.write(branch.extend([event.line for event in batch]), files)
-        position = branch.fleet.position + len(batch)
+        position, term = branch.fleet.position + len(batch), branch.fleet.terms.term
         commit = store.put_commit(
             tree=tree,
             parents=[branch.tip] if branch.tip else [],
             time_s=1_700_000_000 + 20 * number,
-            message=f"{len(batch)} events [skip ci]\n\nPosition: {position}\nTerm: 0\nNonce: {number}\n",
+            message=f"{len(batch)} events [skip ci]\n\nPosition: {position}\nTerm: {term}\nNonce: {number}\n",
             author=batch[0].actor,
         )
         branch.apply_commit(commit, known={event.line: event for event in batch})
@@ -202,6 +205,17 @@ class _Authors:
             event = seal(draft, node=node, after=self.heads[node], signer=self.signers[actor], fleet=self.fleet)
             self.heads[node] = event.head
             yield event
+
+    def election(self, digest: str) -> Event:
+        """The founder leads from the beginning, so that the checkpoints are a leader's."""
+        data = {"session": "s", "after": digest}
+        draft = self._draft(0, LEADER, "leader_election", f"{LEADER} campaigns", term=1, data=data)
+        return seal(draft, node=self.nodes[0], after=None, signer=self.signers[LEADER], fleet=self.fleet)
+
+    def sealed(self, data: bytes, branch: LedgerBranch) -> bytes:
+        """A checkpoint as the leader signs it."""
+        position, signer = branch.fleet.position, self.signers[LEADER]
+        return checkpoint.sign(data, agent=LEADER, term=1, position=position, signer=signer, fleet_id=self.fleet)
 
     def _words(self, number: int, actor: str) -> Draft:
         content = " ".join(self.rng.choices(WORDS, k=self.rng.randint(8, 32)))

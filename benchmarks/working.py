@@ -100,10 +100,10 @@ def _do(member: Member, name: str, **given: Any) -> submit.Outcome:
 def dispatch(options: Options) -> Iterator[Figure]:
     """from a task's creation to its running, and on to its end; leader, worker and author on three clones"""
     with fleets.fresh(options.folder, "author") as author:
-        for name in ("leader", "worker"):
+        for name in ("lea", "worker"):
             with fleets.fresh(options.folder, name):
                 pass
-        leader, worker = options.folder / "leader", options.folder / "worker"
+        leader, worker = options.folder / "lea", options.folder / "worker"
         running, ended = Series("from created until its command runs", "s"), Series("until its result is known", "s")
         with agents([leader]), agents([worker], "--exec", f"touch {options.folder}/began-$GITCOORD_TASK_ID") as [one]:
             until(lambda: one.said("start"), "the worker to start")
@@ -126,12 +126,12 @@ def recovery(options: Options) -> Iterator[Figure]:
     """recovery after SIGKILL of an agent in the middle of a task, profile local: until another one's command runs"""
     found = Series("from SIGKILL until another agent works on its task", "s")
     with fleets.fresh(options.folder, "author") as author:
-        for name in ("leader", "bob", "carol"):
+        for name in ("lea", "bob", "carol"):
             with fleets.fresh(options.folder, name):
                 pass
         folders = [options.folder / name for name in ("bob", "carol")]
         words = f"echo >> {options.folder}/began-$GITCOORD_TASK_ID; exec sleep 20"
-        with agents([options.folder / "leader"]), agents(folders, "--exec", words) as running:
+        with agents([options.folder / "lea"]), agents(folders, "--exec", words) as running:
             until(lambda: all(one.said("start") for one in running), "the agents to start")
             for number in range(options.times(20, 1)):
                 task = _do(author, "task create", title=f"Lost {number}").events[0].uid

@@ -3,7 +3,6 @@ beside the log."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 
 from gitcoord.core import limits
@@ -176,14 +175,11 @@ def _checkpointed(branch: LedgerBranch) -> int | None:
         if len(_positions) >= POSITIONS_KEPT:
             _positions.clear()
         data = read_file(branch, checkpoint.PATH) or b""
-        found = _POSITION.match(data)
-        _positions[entry.oid] = int(found[1]) if found else None
+        _positions[entry.oid] = checkpoint.position_of(data)
     position = _positions[entry.oid]
     valid = position is not None and position <= branch.fleet.position and entry.oid != branch.rejected_checkpoint
     return position if valid else None
 
-
-_POSITION = re.compile(rb'\{"schema":"[a-z_./0-9 ]{1,1000}","position":(\d{1,16}),')
 
 # Positions of checkpoints by the blob's id, because a checkpoint of 100,000 events has megabytes.
 _positions: dict[Oid, int | None] = {}

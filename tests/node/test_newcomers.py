@@ -65,6 +65,22 @@ def put_checkpoint(clones: Clones, node: Node, spoil: tuple[bytes, bytes] = (b""
     node.sync()
 
 
+def test_an_idle_leader_writes_pages_and_checkpoint_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_pages, "CHECKPOINT_EVENTS", 4)
+    clones = Clones(tmp_path)
+    one = clones.join("one")
+    AgentSessions(one, lambda kind, text: None, lambda: False).take("one", may_lead=True, takeover=False)
+    for number in range(6):
+        clones.say("one", f"early {number}")
+    wait_until(lambda: one.sync() and ledger_pages.read_file(one.replica.branch, "state.json"), what="a checkpoint")
+    tips = set()
+    for _ in range(4):
+        one.sync()
+        tips.add(one.home.tip)
+    assert len(tips) == 1
+    one.close()
+
+
 def commits_of(node: Node) -> int:
     """How many commits of the ledger are in the private store."""
     done = subprocess.run(

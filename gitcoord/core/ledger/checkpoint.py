@@ -12,6 +12,7 @@ and `gitcoord verify` folds all lines.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -39,6 +40,18 @@ def write(branch: LedgerBranch) -> bytes:
     """Return the checkpoint of a fold and its log: the same bytes on every machine."""
     value = branch.fleet.dump() | {"log": {"counts": branch.log.counts, "files": _name_of(branch.log)}}
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+_POSITION = re.compile(rb'\{"schema":"[a-z_./0-9 ]{1,1000}","fleet":(?:null|"\w{1,100}"),"position":(\d{1,16}),')
+
+
+def position_of(data: bytes) -> int | None:
+    """Return the position of a checkpoint, read from its beginning alone; None if it does not begin as `write` does.
+
+    With 100,000 events, to parse all of it takes a tenth of a second.
+    """
+    found = _POSITION.match(data)
+    return int(found[1]) if found else None
 
 
 def sign(data: bytes, *, agent: str, term: int, position: int, signer: Signer, fleet_id: str) -> bytes:

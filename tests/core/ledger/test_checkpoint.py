@@ -70,6 +70,14 @@ def signed(data: bytes, position: int, *, agent: str = "founder", signer: str = 
     return checkpoint.sign(data, agent=agent, term=term, position=position, signer=signer_of(signer), fleet_id=FLEET)
 
 
+def test_the_position_is_read_from_the_beginning_alone() -> None:
+    _, branch, value = a_ledger()
+    data = checkpoint.write(branch)
+    assert checkpoint.position_of(data) == branch.fleet.position
+    assert checkpoint.position_of(signed(data[:300], 1)) == branch.fleet.position
+    assert checkpoint.position_of(b"{}") is None
+
+
 def written(value: Any, position: int) -> bytes:
     """What somebody who holds the leader's key may write."""
     unsigned = {name: part for name, part in value.items() if name != "signed"}
