@@ -34,6 +34,10 @@ hypothesis.settings.register_profile("ci-here", deadline=None, print_blob=True, 
 
 WAIT_OFTEN = ("system", "faults", "actions", "mcp", "simulation", "hostile")  # folders whose tests take seconds each
 
+# Folders whose tests look at child processes, or at many inputs: other tests run the lines that they run themselves.
+# To trace lines doubles the time that they take.
+UNTRACED = ("system", "faults", "actions", "fuzz")
+
 LOOPBACK = re.compile(r"127\..*|localhost|::1|0\.0\.0\.0|::|")
 
 _connect = socket.socket.connect
@@ -65,6 +69,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
     waiting: dict[Path, list[pytest.Item]] = {}  # by file: its fixtures are set up once
     for item in items:
+        if item.path.parent.name in UNTRACED:
+            item.add_marker("no_cover")
         if item.path.parent.name in WAIT_OFTEN:
             waiting.setdefault(item.path, []).append(item)
     others = [item for item in items if item.path not in waiting]

@@ -233,7 +233,7 @@ MUTANTS: dict[str, Mutant] = {
         "restore,copy,late",
         DIFFERS,
         [rewritten(FleetState, "judge", ("if event.uid in self.positions:", "if False:"))],
-        start=140,
+        start=515,
     ),
     "admission_without_prev": Mutant(
         "A line is its node's next: its `prev` is the hash of the one before.",
@@ -517,7 +517,7 @@ MUTANTS: dict[str, Mutant] = {
         "rollback,partition,suspend",
         TWO_ACT,
         [rewritten(leader_lease.LeaderLease, "renew", (" or now_s >= self.valid_until_s", ""))],
-        start=460,
+        start=680,
     ),
     "v_without_an_end": Mutant(
         "A leader acts for V after its last accepted push, and not for ever.",

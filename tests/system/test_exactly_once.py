@@ -17,7 +17,7 @@ from tests.http_remote import HttpRemote
 from tests.system.fleet import Agent, Clone, Fleet
 from tests.waiting import wait_until
 
-CLONES, WRITERS, EVENTS = 4, 4, 20
+CLONES, WRITERS, EVENTS = 4, 4, 12
 KILL_EVERY_S = 1.0
 OUTAGE_S = 3.0
 KILLS_MIN = 8

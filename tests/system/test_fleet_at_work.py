@@ -1,4 +1,4 @@
-"""Eight agents on four clones do 96 tasks that depend on each other, while SIGKILL takes one after another."""
+"""Eight agents on four clones do 70 tasks that depend on each other, while SIGKILL takes one after another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gitcoord.node.node import Node
 from tests.system.fleet import Agent, Clone, Fleet
 from tests.waiting import wait_until
 
-LAYERS, WIDTH = 6, 16
+LAYERS, WIDTH = 5, 14
 KILLS = 6
 SEED = 11
 
