@@ -38,8 +38,8 @@ class Clones:
         self.open: dict[str, Node] = {}
         self.told: dict[str, list[str]] = {}
 
-    def join(self, name: str) -> Node:
-        init(self.folder / name, InitRequest(agent=name, remote=str(self.remote))).node.close()
+    def join(self, name: str, auth: str = "ed25519") -> Node:
+        init(self.folder / name, InitRequest(agent=name, remote=str(self.remote), auth=auth)).node.close()
         return self.reopen(name)
 
     def reopen(self, name: str) -> Node:

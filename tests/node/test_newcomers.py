@@ -65,10 +65,13 @@ def put_checkpoint(clones: Clones, node: Node, spoil: tuple[bytes, bytes] = (b""
     node.sync()
 
 
-def test_an_idle_leader_writes_pages_and_checkpoint_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("auth", ["ed25519", "hmac"])
+def test_an_idle_leader_writes_pages_and_checkpoint_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth: str
+) -> None:
     monkeypatch.setattr(ledger_pages, "CHECKPOINT_EVENTS", 4)
     clones = Clones(tmp_path)
-    one = clones.join("one")
+    one = clones.join("one", auth)
     AgentSessions(one, lambda kind, text: None, lambda: False).take("one", may_lead=True, takeover=False)
     for number in range(6):
         clones.say("one", f"early {number}")
